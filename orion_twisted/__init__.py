@@ -1,0 +1,3 @@
+"""Secure WebSocket gateway that puts a TCP application into a web page."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Shells around sockets: TLS, WebSocket and backend links. They carry bytes and decide nothing."""

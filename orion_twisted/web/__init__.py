@@ -1,0 +1,1 @@
+"""HTTP in front of the WebSocket: the strict gate and the pages."""

@@ -1,0 +1,55 @@
+"""What has happened since the process started, as plain integers that anyone may read."""
+
+from collections.abc import Iterator
+
+COUNTERS: dict[str, str] = {
+    "connections": "connections accepted by a listener",
+    "refused": "requests and connections refused, by reason",
+    "browsers": "browsers whose WebSocket was opened",
+    "browsers_closed": "browsers whose WebSocket has ended, by close code",
+    "messages_from_browsers": "messages received from browsers",
+    "messages_to_browsers": "messages sent to browsers",
+    "bytes_from_browsers": "payload bytes received from browsers",
+    "bytes_to_browsers": "payload bytes sent to browsers",
+    "links": "links to backends that came up",
+    "links_lost": "links to backends that ended, by what ended them",
+    "frames_cut": "frames from backends dropped because the link broke inside them",
+    "backend_errors": "links dropped because the backend broke the rules",
+    "messages_undelivered": "messages of browsers that still waited for a link at the end",
+    "certificates_bad": "certificate files that could not be used",
+}
+"""Every counter, and what it counts. A reason or a code is counted beside its sum."""
+
+
+class Counters:
+    """
+    Counters by name, and by name and reason.
+
+    Reasons come from our own tables, never from a peer, so their number is bounded.
+    """
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], int] = {(name, ""): 0 for name in COUNTERS}
+
+    def add(self, name: str, amount: int = 1, *, reason: str = "") -> None:
+        """
+        Count.
+
+        Raises:
+            KeyError: there is no such counter.
+        """
+        self._counts[name, ""] += amount
+        if reason:
+            self._counts[name, reason] = self._counts.get((name, reason), 0) + amount
+
+    def get(self, name: str, reason: str = "") -> int:
+        """Return a count; a reason that has not occurred has been counted 0 times."""
+        return self._counts.get((name, reason), 0)
+
+    def __iter__(self) -> Iterator[tuple[str, str, int]]:
+        """Yield name, reason (empty for the sum) and count, in the order of `COUNTERS`."""
+        names = list(COUNTERS)
+        for name, reason in sorted(self._counts, key=lambda key: (names.index(key[0]), key[1])):
+            yield name, reason, self._counts[name, reason]

@@ -1,0 +1,189 @@
+"""
+How one setting is read: types for the fields of the settings' classes.
+
+``Size`` is an ``int`` to whoever uses it; beside that it carries, by ``Annotated``, the function
+that makes one from what the file says, or says in one line why it cannot.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Annotated, Literal, TypeAlias, get_args
+
+from attrs import frozen
+
+from orion_twisted.core.addresses import Listener, check_backend, parse_listener
+from orion_twisted.core.frames import FRAMINGS
+from orion_twisted.core.hostnames import EVERYTHING, normalise_pattern
+from orion_twisted.core.messages import MESSAGE_TYPES
+from orion_twisted.core.problems import MOST_SHOWN, BadValue, listing, near_miss, quoted, shown
+from orion_twisted.core.units import format_duration, format_size, parse_duration, parse_size
+
+LEAST_HEADER = parse_size("1 KiB")
+"""Bytes; a browser's own handshake, cookies aside, has about half of that."""
+
+LONGEST_DURATION = parse_duration("7 d")
+"""Seconds; the reactor's poll can wait for 24 days at most."""
+
+# In a URL's path as it travels: visible ASCII without what ends the path.
+_URL_PATH = re.compile(r"/[!\"$->@-~]*")
+
+# RFC 6455 section 4.1 wants subprotocols to be tokens; RFC 9110 section 5.6.2 says what they are.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+@frozen
+class Reads:
+    """
+    How the setting of an ``Annotated`` type is read.
+
+    Attributes:
+        read: takes what the file says, gives what the setting is; raises ``ValueError`` with a
+            line for the operator, often a `BadValue` with a hint.
+    """
+
+    read: Callable[[object], object]
+
+
+def _text(raw: object) -> str:
+    if not isinstance(raw, str):
+        raise BadValue(f"expected a string, got {shown(raw)}")
+    return raw
+
+
+def _folder(raw: object) -> str:
+    text = _text(raw)
+    if not text.isprintable():
+        raise BadValue(f"{quoted(text)} has control characters")
+    return text
+
+
+def _site(raw: object) -> str:
+    text = _folder(raw)
+    if not text:
+        raise BadValue("is empty: expected a folder with pages")
+    return text
+
+
+def _flag(raw: object) -> bool:
+    if not isinstance(raw, bool):
+        raise BadValue(f"expected true or false, got {shown(raw)}")
+    return raw
+
+
+def _count(raw: object) -> int:
+    if not isinstance(raw, int) or isinstance(raw, bool):
+        raise BadValue(f"expected a whole number, got {shown(raw)}")
+    if raw < 1:
+        raise BadValue(f"{shown(raw)} is too few: at least 1")
+    return raw
+
+
+def _workers(raw: object) -> int:
+    workers = _count(raw)
+    if workers > 1:
+        raise BadValue("more than one worker is not supported by this version")
+    return workers
+
+
+def _size(raw: object, least: int = 1) -> int:
+    if not isinstance(raw, str | int) or isinstance(raw, bool) or _is_long(raw):
+        raise BadValue(f'expected a size such as "16 KiB", got {shown(raw)}')
+    size = parse_size(raw)
+    if size < least:
+        raise BadValue(f"{shown(raw)} is too small: at least {quoted(format_size(least))}")
+    return size
+
+
+def _duration(raw: object, may_be_zero: bool = False) -> float:
+    if not isinstance(raw, str | int | float) or isinstance(raw, bool) or _is_long(raw):
+        raise BadValue(f'expected a duration such as "20 s", got {shown(raw)}')
+    seconds = parse_duration(raw)
+    if not (seconds or may_be_zero):
+        raise BadValue(f"{shown(raw)} is too short: it has to be more than zero")
+    if seconds > LONGEST_DURATION:
+        most = quoted(format_duration(LONGEST_DURATION))
+        raise BadValue(f"{shown(raw)} is too long: at most {most}")
+    return seconds
+
+
+def _is_long(raw: object) -> bool:
+    return isinstance(raw, str) and len(raw) > MOST_SHOWN
+
+
+def _choice(raw: object, words: Iterable[str]) -> str:
+    text = _text(raw)
+    if text not in words:
+        raise BadValue(f"{quoted(text)} is none of {listing(words)}", near_miss(text, words))
+    return text
+
+
+def _mode(raw: object) -> str:
+    if raw == "session":
+        raise BadValue('"session" is not supported by this version: it has "relay" and "tunnel"')
+    return _choice(raw, get_args(Mode))
+
+
+def _listener(raw: object) -> Listener:
+    return parse_listener(_text(raw))
+
+
+def _backend(raw: object) -> str:
+    return check_backend(_text(raw))
+
+
+def _host(raw: object) -> str:
+    text = _text(raw)
+    host = normalise_pattern(text)
+    if host is None:
+        hint = "only the name: no scheme, port or path" if re.search("[:/]", text) else None
+        raise BadValue(f'{quoted(text)} is no host name, "*.suffix" or "*"', hint)
+    return host
+
+
+def _certificate_name(raw: object) -> str:
+    host = _host(raw)
+    if host == EVERYTHING:
+        raise BadValue('"*" is no name: expected that of the certificate to fall back to')
+    return host
+
+
+def _url_path(raw: object) -> str:
+    text = _text(raw)
+    if not _URL_PATH.fullmatch(text):
+        raise BadValue(
+            f"{quoted(text)} is no path: a slash, then ASCII without spaces, query or fragment",
+            None if text.startswith("/") else f"did you mean {quoted(f'/{text}')}?",
+        )
+    return text
+
+
+def _token(raw: object) -> str:
+    text = _text(raw)
+    if not _TOKEN.fullmatch(text):
+        raise BadValue(f"{quoted(text)} is no subprotocol: expected a token as of RFC 6455")
+    return text
+
+
+Mode: TypeAlias = Literal["relay", "tunnel"]
+TextRule: TypeAlias = Literal["refuse", "utf-8"]
+
+Folder: TypeAlias = Annotated[str, Reads(_folder)]
+SiteFolder: TypeAlias = Annotated[str, Reads(_site)]
+Flag: TypeAlias = Annotated[bool, Reads(_flag)]
+Count: TypeAlias = Annotated[int, Reads(_count)]
+Workers: TypeAlias = Annotated[int, Reads(_workers)]
+Size: TypeAlias = Annotated[int, Reads(_size)]
+HeaderSize: TypeAlias = Annotated[int, Reads(partial(_size, least=LEAST_HEADER))]
+Duration: TypeAlias = Annotated[float, Reads(_duration)]
+DurationOrZero: TypeAlias = Annotated[float, Reads(partial(_duration, may_be_zero=True))]
+ListenerField: TypeAlias = Annotated[Listener, Reads(_listener)]
+Backend: TypeAlias = Annotated[str, Reads(_backend)]
+HostPattern: TypeAlias = Annotated[str, Reads(_host)]
+CertificateName: TypeAlias = Annotated[str, Reads(_certificate_name)]
+UrlPath: TypeAlias = Annotated[str, Reads(_url_path)]
+Token: TypeAlias = Annotated[str, Reads(_token)]
+ModeName: TypeAlias = Annotated[Mode, Reads(_mode)]
+FramingName: TypeAlias = Annotated[str, Reads(partial(_choice, words=tuple(FRAMINGS)))]
+MessageType: TypeAlias = Annotated[str, Reads(partial(_choice, words=MESSAGE_TYPES))]
+TextRuleName: TypeAlias = Annotated[TextRule, Reads(partial(_choice, words=get_args(TextRule)))]

@@ -1,0 +1,214 @@
+"""
+From a request to what is done with it: upgraded, shown a page, or refused.
+
+The HTTP grammar has been checked before (`orion_twisted.web.gate`); here are the rules of RFC 6455
+section 4.2 and the routing by host and path.
+"""
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import TypeAlias
+
+from attrs import field, frozen
+
+from orion_twisted.core.hostnames import NameTable, host_of
+from orion_twisted.core.settings import Tenant
+
+WEBSOCKET_VERSION = b"13"
+MAX_SUBPROTOCOLS = 32
+"""How many subprotocols one request may offer."""
+
+TOKEN_CHARACTERS = frozenset(
+    b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+)
+"""RFC 9110 section 5.6.2."""
+
+
+@frozen
+class Request:
+    """
+    A request's head, as the HTTP gate read it.
+
+    Attributes:
+        method: such as ``GET``.
+        path: the target's path, percent-encoded as it came, without the query.
+        query: what follows ``?``, or an empty string. It may carry a token: never log it.
+        headers: pairs of lower-case name and value, in the order in which they came.
+    """
+
+    method: str
+    path: str
+    query: str = field(repr=False)
+    headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Return the values of every header called ``name`` (lower case)."""
+        return [value for key, value in self.headers if key == name]
+
+    def listed(self, name: bytes) -> list[bytes]:
+        """Return the elements of a comma-separated header, over all its lines."""
+        return [
+            element
+            for value in self.values(name)
+            for part in value.split(b",")
+            if (element := part.strip(b" \t"))
+        ]
+
+
+@frozen
+class Refused:
+    """
+    No: a status, a reason that counters and logs use, and headers to send along.
+
+    The answer's body is fixed by the status; nothing of the request is reflected.
+    """
+
+    status: HTTPStatus
+    reason: str
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+@frozen
+class Upgrade:
+    """A WebSocket for ``tenant``: what is left of the handshake once it has been checked."""
+
+    tenant: Tenant
+    key: bytes = field(repr=False)
+    subprotocol: str | None = None
+    extensions: bytes = b""
+
+
+@frozen
+class Page:
+    """A page of ``tenant``'s site."""
+
+    tenant: Tenant
+
+
+Decision: TypeAlias = Upgrade | Page | Refused
+Routes: TypeAlias = NameTable[tuple[Tenant, ...]]
+
+
+def routes_of(tenants: Iterable[Tenant]) -> Routes:
+    """Return the table that answers which tenants share a host name."""
+    by_host: dict[str, tuple[Tenant, ...]] = {}
+    for tenant in tenants:
+        for host in tenant.hosts:
+            by_host[host] = (*by_host.get(host, ()), tenant)
+    return NameTable(by_host)
+
+
+def unavailable(reason: str, retry_after: int) -> Refused:
+    """Return a refusal that asks to come back after so many seconds."""
+    return Refused(
+        HTTPStatus.SERVICE_UNAVAILABLE, reason, ((b"Retry-After", b"%d" % retry_after),)
+    )
+
+
+def decide(request: Request, routes: Routes) -> Decision:
+    """Return what becomes of a request. Pure: it counts nothing and opens nothing."""
+    hosts = request.values(b"host")
+    if len(hosts) != 1:
+        return Refused(HTTPStatus.BAD_REQUEST, "host_missing")
+    host = host_of(hosts[0].decode("ascii", "replace"))
+    if host is None:
+        return Refused(HTTPStatus.BAD_REQUEST, "host_invalid")
+    tenants = routes.lookup(host[0])
+    if tenants is None:
+        return Refused(HTTPStatus.MISDIRECTED_REQUEST, "host_unknown")
+    tenant = next((each for each in tenants if each.path == request.path), None)
+    if tenant is not None:
+        return _websocket(request, tenant)
+    home = next((each for each in tenants if each.site is not None), None)
+    if home is None or _wants_websocket(request):
+        return Refused(HTTPStatus.NOT_FOUND, "path_unknown")
+    if request.method not in ("GET", "HEAD"):
+        return Refused(HTTPStatus.METHOD_NOT_ALLOWED, "method", ((b"Allow", b"GET, HEAD"),))
+    return Page(home)
+
+
+def _wants_websocket(request: Request) -> bool:
+    return any(each.lower() == b"websocket" for each in request.listed(b"upgrade"))
+
+
+def _websocket(request: Request, tenant: Tenant) -> Upgrade | Refused:
+    """Check RFC 6455 section 4.2.1, in the order in which it lists the parts of a handshake."""
+    if request.method != "GET":
+        return Refused(HTTPStatus.METHOD_NOT_ALLOWED, "method", ((b"Allow", b"GET"),))
+    connection = [each.lower() for each in request.listed(b"connection")]
+    if not _wants_websocket(request) or b"upgrade" not in connection:
+        return Refused(
+            HTTPStatus.UPGRADE_REQUIRED,
+            "not_websocket",
+            ((b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")),
+        )
+    if request.values(b"transfer-encoding") or request.values(b"content-length"):
+        return Refused(HTTPStatus.BAD_REQUEST, "upgrade_with_body")
+    if request.values(b"sec-websocket-version") != [WEBSOCKET_VERSION]:
+        return Refused(
+            HTTPStatus.UPGRADE_REQUIRED,
+            "websocket_version",
+            (
+                (b"Sec-WebSocket-Version", WEBSOCKET_VERSION),
+                (b"Upgrade", b"websocket"),
+                (b"Connection", b"Upgrade"),
+            ),
+        )
+    key = request.values(b"sec-websocket-key")
+    if len(key) != 1 or not _is_nonce(key[0]):
+        return Refused(HTTPStatus.BAD_REQUEST, "websocket_key")
+    offered = request.listed(b"sec-websocket-protocol")
+    if (
+        len(offered) > MAX_SUBPROTOCOLS
+        or len(set(offered)) != len(offered)
+        or not all(TOKEN_CHARACTERS.issuperset(each) for each in offered)
+    ):
+        return Refused(HTTPStatus.BAD_REQUEST, "subprotocols")
+    return Upgrade(
+        tenant=tenant,
+        key=key[0],
+        subprotocol=_first_common([each.decode("ascii") for each in offered], tenant.subprotocols),
+        extensions=b", ".join(request.values(b"sec-websocket-extensions")),
+    )
+
+
+def _is_nonce(key: bytes) -> bool:
+    """Say whether a key is base64 of 16 bytes (RFC 6455 section 4.1, number 7)."""
+    try:
+        return len(key) == 24 and len(b64decode(key, validate=True)) == 16
+    except Base64Error:
+        return False
+
+
+def _first_common(offered: Sequence[str], known: Sequence[str]) -> str | None:
+    """Return the browser's first choice that the tenant lists; none in common is no error."""
+    return next((each for each in offered if each in known), None)
+
+
+def upgrade_request(upgrade: Upgrade, compression: bool) -> bytes:
+    """
+    Return the handshake once more, for the WebSocket library that answers it.
+
+    Only what has been checked is in it, so no other header, however odd, meets a second parser.
+    """
+    headers: Mapping[bytes, bytes] = {
+        b"Host": b"localhost",  # checked already; the library only wants there to be one
+        b"Upgrade": b"websocket",
+        b"Connection": b"Upgrade",
+        b"Sec-WebSocket-Version": WEBSOCKET_VERSION,
+        b"Sec-WebSocket-Key": upgrade.key,
+        **(
+            {b"Sec-WebSocket-Protocol": upgrade.subprotocol.encode("ascii")}
+            if upgrade.subprotocol
+            else {}
+        ),
+        **(
+            {b"Sec-WebSocket-Extensions": upgrade.extensions}
+            if compression and upgrade.extensions
+            else {}
+        ),
+    }
+    lines = [b"%s: %s" % pair for pair in headers.items()]
+    return b"\r\n".join([b"GET / HTTP/1.1", *lines, b"", b""])

@@ -1,0 +1,196 @@
+"""The console script `orion-bridge`: try it, check settings, make and show certificates."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from orion_twisted import __version__
+from orion_twisted.core.config import describe
+from orion_twisted.core.problems import ConfigError, Problem
+from orion_twisted.net.certfiles import read_folder, show_table
+from orion_twisted.net.devca import DevCertificatesError, make_dev_certificates, trust_help
+from orion_twisted.service.startup import prepare, read_settings
+
+LIBRARIES = ("twisted", "autobahn", "pyopenssl", "cryptography", "service-identity", "h11")
+"""Whose versions `orion-bridge version` names."""
+
+FEW_DAYS = 21
+"""Days left from which on a certificate is shown in yellow."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """
+    Put a TCP application into a web page: a WebSocket gateway with TLS for many names.
+
+    The gateway itself runs under twistd:
+
+    \b
+      twistd -n orion-bridge --config orion-bridge.toml
+      twistd -n orion-bridge --help
+
+    To see it at work, with an embedded application: orion-bridge demo
+    """
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def check(file: Path) -> None:
+    """
+    Check a settings file, and what it needs on this machine.
+
+    Prints every mistake at once, each with the path of its setting, and exits with 1. Without a
+    mistake it prints what the settings come to. Nothing is started.
+    """
+    from twisted.internet import reactor
+
+    try:
+        settings = read_settings(file, {})
+        prepare(settings, reactor)
+    except ConfigError as error:
+        _fail(error)
+    for line in describe(settings):
+        click.echo(line)
+    click.secho(f"{file} is good.", fg="green")
+
+
+def _fail(error: ConfigError) -> None:
+    for problem in error.problems:
+        click.secho(str(problem), fg="red", err=True)
+    count = len(error.problems)
+    click.echo(f"{count} mistake{'s' if count > 1 else ''}.", err=True)
+    raise SystemExit(1)
+
+
+@main.group()
+def certs() -> None:
+    """Make certificates for development, and look at those in service."""
+
+
+FOLDER = click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=Path("certs"),
+    show_default=True,
+    help="Folder of certificates.",
+)
+
+
+@certs.command("dev")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@FOLDER
+@click.option("--renew", is_flag=True, help="Make them anew even if the old ones are still good.")
+def certs_dev(names: tuple[str, ...], folder: Path, renew: bool) -> None:
+    """
+    Make certificates for NAMEs, signed by a certificate authority for development.
+
+    A NAME is a host name such as localhost or shop1.localhost, or a wildcard such as
+    '*.shop1.localhost'. The authority is made once and kept in the folder. Its key, and theirs,
+    can be read by their owner alone; keep the folder out of version control.
+    """
+    try:
+        result = make_dev_certificates(folder, names, datetime.now(UTC), renew=renew)
+    except (DevCertificatesError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    for path in result.made:
+        click.secho(f"made    {path}", fg="green")
+    for path in result.kept:
+        click.echo(f"kept    {path} (still good; --renew makes it anew)")
+    click.echo()
+    click.echo(trust_help(result.ca_file))
+
+
+@certs.command("show")
+@FOLDER
+@click.option("--fallback", help="Name whose certificate answers unknown names.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Take the folder and the fallback from this settings file.",
+)
+def certs_show(folder: Path, fallback: str | None, config: Path | None) -> None:
+    """
+    List the files of the folder: their names, the days left, which one is the fallback.
+
+    Exits with 1 if any of them cannot be used.
+    """
+    if config is not None:
+        try:
+            settings = read_settings(config, {})
+        except ConfigError as error:
+            _fail(error)
+        folder, fallback = Path(settings.certificates), settings.fallback
+    now = datetime.now(UTC)
+    try:
+        good, bad = read_folder(folder, now)
+    except OSError as error:
+        problem = Problem("certificates", f"cannot read the folder {folder}: {error.strerror}")
+        _fail(ConfigError([problem]))
+    rows = show_table(good, bad, fallback, now)
+    if not rows:
+        click.echo(f"No certificates in {folder}. orion-bridge certs dev localhost makes one.")
+        return
+    table = Table("file", "names", "key", "days left", "remarks")
+    for row in rows:
+        days = "" if row.days_left is None else str(row.days_left)
+        style = None
+        if row.problem is not None:
+            style = "red"
+        elif row.days_left is not None and row.days_left < FEW_DAYS:
+            style = "yellow"
+        remarks = [*row.marks, *([row.problem] if row.problem else [])]
+        table.add_row(
+            row.file, "\n".join(row.names), row.key_type, days, "; ".join(remarks), style=style
+        )
+    Console(soft_wrap=False).print(table)
+    if bad:
+        raise SystemExit(1)
+
+
+@main.command()
+@click.option("--port", default=8889, show_default=True, help="Port of https and wss.")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=Path("demo-data"),
+    show_default=True,
+    help="Where certificates and documents are kept.",
+)
+@click.option("--check", "is_check", is_flag=True, help="Run a scripted conversation, and exit.")
+def demo(port: int, folder: Path, is_check: bool) -> None:
+    """
+    Show the gateway at work, with an embedded report engine behind it.
+
+    Makes certificates for localhost, starts a small Orion engine on TCP and the gateway in front
+    of it, and prints the address of a page to open. With --check a client edits a document
+    through the gateway instead; each step is printed, and the exit status says whether all went
+    well.
+    """
+    from orion_twisted.demo.run import run_check, run_demo
+
+    if is_check:
+        raise SystemExit(run_check())
+    run_demo(port, folder)
+
+
+@main.command("version")
+def show_version() -> None:
+    """Print the version, and those of the libraries that it stands on."""
+    click.echo(f"orion-twisted {__version__}")
+    click.echo(f"python {platform.python_version()}")
+    for name in LIBRARIES:
+        try:
+            click.echo(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            click.echo(f"{name} is missing")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,495 @@
+"""
+Links: framed or plain TCP connections to a backend, and the factory that brings them back.
+
+A link carries bytes and reports to its owner. When it breaks, `LinkFactory` dials again, through
+any Twisted client endpoint, until its owner stops it. It waits between the attempts as
+`orion_twisted.core.backoff` says, and starts over with short waits only once a link has proved
+itself: a backend that accepts and dies at once is no reason to hurry.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+from typing import Protocol as Seam
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone, TimeoutError
+from twisted.internet.interfaces import (
+    IAddress,
+    IConnector,
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    INegotiated,
+    IPushProducer,
+    IReactorTime,
+    IStreamClientEndpoint,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Factory, Protocol, ReconnectingClientFactory, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from orion_twisted.core.backoff import Backoff
+from orion_twisted.core.errors import BackendError
+from orion_twisted.core.frames import FrameDecoder
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds that one attempt may take, name resolution and TLS handshake included."""
+PROOF_TIME = 5.0
+"""Seconds after which a link that has brought nothing is taken for a working one."""
+FINISH_TIME = 30.0
+"""Seconds that a backend has to take the rest and to end its side, once nobody wants the link
+any more; then it is cut."""
+
+
+class LinkOwner(Seam):
+    """Whom a link reports to."""
+
+    def link_up(self, link: BackendLink) -> None:
+        """The link may be written to. A link starts paused: it delivers once it is resumed."""
+
+    def link_proved(self) -> None:
+        """The link has brought its first frame, or has stood for `PROOF_TIME`."""
+
+    def link_payload(self, payload: bytes) -> None:
+        """A whole frame's payload, or, on a stream, some bytes."""
+
+    def link_full(self, full: bool) -> None:
+        """The link's send buffer has passed its mark (``True``), or has room again."""
+
+    def link_lost(self, loss: Loss) -> None:
+        """The link is gone; the factory decides on its own whether to dial again."""
+
+
+@frozen
+class Loss:
+    """
+    How a link ended.
+
+    Attributes:
+        clean: the backend ended its side in good order (FIN, or TLS close_notify).
+        cut: bytes of a frame that was under way and will never be whole.
+        error: what the backend did against the rules, if that is why the link was dropped.
+    """
+
+    clean: bool
+    cut: int = 0
+    error: BackendError | None = None
+
+
+@implementer(IPushProducer, IHandshakeListener, IHalfCloseableProtocol)
+class BackendLink(Protocol, ABC):
+    """
+    One connection to a backend. What its bytes mean is for a subclass to say.
+
+    It is a push producer for whoever reads from it, and starts paused.
+    """
+
+    _log = Logger()
+    factory: LinkFactory
+    transport: Any  # TCP, UNIX or TLS: Twisted has no one interface for what they share
+
+    def __init__(self) -> None:
+        self._paused = True
+        self._up = False
+        self._ended = False  # nothing more is delivered, and the owner knows it
+        self._error: BackendError | None = None
+        self._proof: IDelayedCall | None = None
+        self._finish: IDelayedCall | None = None
+        self._loss: Failure | None = None  # an end that waits for what came before it
+
+    # The connection's life
+
+    def connectionMade(self) -> None:
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
+            self.transport.setTcpKeepAlive(True)
+        # Over TLS nobody has been verified yet: the link is up when the handshake is.
+        if not INegotiated.providedBy(self.transport):
+            self._come_up()
+
+    def handshakeCompleted(self) -> None:
+        self._come_up()
+
+    def _come_up(self) -> None:
+        self._up = True
+        self.transport.pauseProducing()
+        self.transport.registerProducer(_Fullness(self), True)
+        self._proof = self.factory.clock.callLater(PROOF_TIME, self._prove)
+        self.factory.link_up(self)
+
+    def _prove(self) -> None:
+        proof, self._proof = self._proof, None
+        if proof is not None:
+            if proof.active():
+                proof.cancel()
+            self.factory.link_proved()
+
+    def readConnectionLost(self) -> None:
+        # The backend's FIN. A link with one open side is of no use to anybody, so the owner
+        # hears of its end now, while what was written before is still being delivered.
+        if self._finish is None:
+            self._finish = self.factory.clock.callLater(FINISH_TIME, self.abort)
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+        self._end(Failure(ConnectionDone()))
+
+    def writeConnectionLost(self) -> None:
+        """Our own FIN is out; what the backend still says is read, and dropped."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._finish is not None and self._finish.active():
+            self._finish.cancel()
+        self._end(reason)
+
+    def _end(self, reason: Failure) -> None:
+        """Tell the factory, once."""
+        if self._proof is not None and self._proof.active():
+            self._proof.cancel()
+        self._proof = None
+        if self._ended:
+            return
+        if self._paused and self._holds():
+            # TLS brings the end in the same read as the data before it, paused or not.
+            if self._loss is None:
+                self._loss = reason
+                self.factory.owner.link_full(True)
+            return
+        self._ended = True
+        clean = bool(reason.check(ConnectionDone)) and self._error is None
+        self.factory.link_lost(self, Loss(clean, self._unfinished(), self._error), reason)
+
+    # Towards the backend
+
+    def send(self, data: bytes) -> None:
+        """Write bytes: those of a stream, or of a whole frame."""
+        self.transport.write(data)
+
+    def finish(self) -> None:
+        """
+        Say that no more is coming, let the backend end its side, and be gone.
+
+        What has been written is delivered first. A backend that does not end within `FINISH_TIME`
+        is cut off. Nothing more is delivered, and the owner is not told of the end.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        self.transport.unregisterProducer()
+        self._finish = self.factory.clock.callLater(FINISH_TIME, self.abort)
+        if INegotiated.providedBy(self.transport):
+            self.transport.loseConnection()
+        else:
+            # A full close would answer bytes still under way to us with a reset, and a reset
+            # takes away from the backend what it has not read yet.
+            self.transport.loseWriteConnection()
+        self.transport.resumeProducing()
+
+    def abort(self) -> None:
+        """Cut the connection off at once; what was not sent yet is dropped."""
+        self.transport.abortConnection()
+
+    def fail(self, error: BackendError) -> None:
+        """Drop a link whose backend has broken the rules; its owner hears why."""
+        self._error = error
+        self.abort()
+
+    # From the backend
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._ended or self._error is not None:
+            return
+        self._take(data)
+        if not self._paused:
+            self._deliver()
+
+    def pauseProducing(self) -> None:
+        if not self._paused and not self._ended:
+            self._paused = True
+            self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        if not self._paused or self._ended:
+            return
+        self._paused = False
+        self._deliver()  # what is already here goes first...
+        if self._paused or self._ended:  # ...and may have filled the consumer again
+            return
+        if self._loss is not None:
+            self._end(self._loss)
+        else:
+            self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        self.finish()
+
+    @abstractmethod
+    def _take(self, data: bytes) -> None:
+        """Keep what has arrived until `_deliver`. While paused this is one read at the most."""
+
+    @abstractmethod
+    def _deliver(self) -> None:
+        """Hand over what is here to the owner, for as long as it does not pause the link."""
+
+    @abstractmethod
+    def _holds(self) -> bool:
+        """Say whether anything waits for `_deliver`."""
+
+    def _unfinished(self) -> int:
+        """Return how many bytes of an unfinished frame die with this connection."""
+        return 0
+
+
+class StreamLink(BackendLink):
+    """A link that carries a stream of bytes as they come (mode ``tunnel``)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._held: list[bytes] = []
+
+    def _take(self, data: bytes) -> None:
+        self._held.append(data)
+
+    def _deliver(self) -> None:
+        held, self._held = self._held, []
+        if held:
+            self._prove()
+            self.factory.owner.link_payload(b"".join(held))
+
+    def _holds(self) -> bool:
+        return bool(self._held)
+
+
+class FramedLink(BackendLink):
+    """A link on which every message is one frame (mode ``relay``)."""
+
+    def __init__(self, decoder: FrameDecoder) -> None:
+        super().__init__()
+        self._decoder = decoder
+
+    def _take(self, data: bytes) -> None:
+        self._decoder.receive_data(data)
+
+    def _deliver(self) -> None:
+        owner = self.factory.owner
+        try:
+            while not self._paused and not self._ended:
+                payload = self._decoder.next_payload()
+                if payload is None:
+                    return
+                if self._proof is not None:
+                    self._prove()
+                owner.link_payload(payload)
+        except BackendError as error:
+            self.fail(error)
+
+    def _holds(self) -> bool:
+        return self._decoder.pending > 0
+
+    def _unfinished(self) -> int:
+        return self._decoder.pending if self._decoder.mid_frame else 0
+
+
+@implementer(IPushProducer)
+class _Fullness:
+    """Told by a transport to pause when its buffer is full, it tells the link's owner."""
+
+    def __init__(self, link: BackendLink) -> None:
+        self._owner = link.factory.owner
+
+    def pauseProducing(self) -> None:
+        self._owner.link_full(True)
+
+    def resumeProducing(self) -> None:
+        self._owner.link_full(False)
+
+    def stopProducing(self) -> None:
+        """The connection is gone, which `BackendLink.connectionLost` reports."""
+
+
+class LinkFactory(ReconnectingClientFactory):
+    """
+    Keep one link to one of some endpoints, from `start` to `stop`.
+
+    Args:
+        endpoints: tried one after the other, each with the text that logs call it by.
+        build: makes a link.
+        owner: hears of the link.
+        backoff: how long to wait after which failure.
+        clock: the reactor, or a test's clock.
+    """
+
+    noisy = False
+    clock: Any  # the reactor: Twisted's own annotation of it is too narrow
+    jitter = 0.0  # the backoff has its own
+    factor = 1.0
+    _log = Logger()
+
+    def __init__(
+        self,
+        endpoints: Sequence[tuple[str, IStreamClientEndpoint]],
+        build: Callable[[], BackendLink],
+        owner: LinkOwner,
+        backoff: Backoff,
+        clock: IReactorTime,
+    ) -> None:
+        self.clock = clock
+        self.owner = owner
+        self._build = build
+        self._backoff = backoff
+        self.connector: EndpointConnector = EndpointConnector(self, endpoints, clock)
+        self.link: BackendLink | None = None
+        self.reconnects = True
+
+    def start(self) -> None:
+        """Dial."""
+        self.connector.connect()
+
+    def stop(self) -> None:
+        """Never dial again; a link that stands is finished, one under way is given up."""
+        self.stopTrying()
+        if self.link is not None:
+            self.link.finish()
+
+    def build_link(self) -> BackendLink:
+        """Return a link for one attempt."""
+        link = self._build()
+        link.factory = self
+        return link
+
+    def retry(self, connector: IConnector | None = None) -> None:
+        self.delay = self._backoff.next_wait()
+        super().retry(connector)
+
+    # From the link
+
+    def link_up(self, link: BackendLink) -> None:
+        self.connector.succeeded()
+        if not self.continueTrying:
+            link.abort()
+            return
+        self.link = link
+        self._log.debug("link to {backend} is up", backend=self.connector.getDestination())
+        self.owner.link_up(link)
+
+    def link_proved(self) -> None:
+        self._backoff.reset()
+        self.owner.link_proved()
+
+    def link_lost(self, link: BackendLink, loss: Loss, reason: Failure) -> None:
+        if self.link is not link:
+            self.connector.failed(reason)
+            return
+        self.link = None
+        if loss.error is not None:
+            self._log.warn(
+                "link to {backend} dropped: {error}",
+                backend=self.connector.getDestination(),
+                error=loss.error,
+            )
+        else:
+            self._log.debug(
+                "link to {backend} lost: {reason}",
+                backend=self.connector.getDestination(),
+                reason=reason.getErrorMessage(),
+            )
+        if not self.reconnects:
+            self.stopTrying()
+        self.owner.link_lost(loss)
+        self.clientConnectionLost(self.connector, reason)
+
+
+@implementer(IConnector)
+class EndpointConnector:
+    """
+    What `ReconnectingClientFactory` calls to dial, over endpoints instead of plain sockets.
+
+    Each attempt takes the next endpoint and has `CONNECT_TIMEOUT` to bring a link up.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        factory: LinkFactory,
+        endpoints: Sequence[tuple[str, IStreamClientEndpoint]],
+        clock: IReactorTime,
+    ) -> None:
+        self._factory = factory
+        self._endpoints = endpoints
+        self._clock = clock
+        self._attempts = 0
+        self._attempt: Deferred[Any] | None = None
+        self._protocol: BackendLink | None = None
+        self._timeout: IDelayedCall | None = None
+        self._timed_out = False
+
+    def connect(self) -> None:
+        self._attempts += 1
+        self._timed_out = False
+        self._timeout = self._clock.callLater(CONNECT_TIMEOUT, self._give_up)
+        _, endpoint = self._endpoints[(self._attempts - 1) % len(self._endpoints)]
+        self._attempt = endpoint.connect(_OneLink(self._build))
+        self._attempt.addErrback(self.failed)
+
+    def _build(self, addr: IAddress | None) -> BackendLink:
+        self._protocol = link = self._factory.build_link()
+        return link
+
+    def _give_up(self) -> None:
+        self._timed_out = True
+        self.stopConnecting()
+
+    def succeeded(self) -> None:
+        """The attempt has brought a link up, which is the factory's from now on."""
+        self._end_attempt()
+
+    def failed(self, reason: Failure) -> None:
+        """The attempt has failed: refused, unreachable, too slow, or not who it should be."""
+        self._end_attempt()
+        if self._timed_out:
+            reason = Failure(TimeoutError(f"no link within {CONNECT_TIMEOUT:g} s"))
+        self._log.debug(
+            "cannot reach {backend}: {reason}",
+            backend=self.getDestination(),
+            reason=reason.getErrorMessage(),
+        )
+        self._factory.clientConnectionFailed(self, reason)
+
+    def _end_attempt(self) -> None:
+        self._attempt = self._protocol = None
+        timeout, self._timeout = self._timeout, None
+        if timeout is not None and timeout.active():
+            timeout.cancel()
+
+    def stopConnecting(self) -> None:
+        # A connection whose TLS handshake is under way counts as an attempt, too.
+        if self._protocol is not None:
+            self._protocol.abort()
+        elif self._attempt is not None:
+            self._attempt.cancel()
+
+    def disconnect(self) -> None:
+        self.stopConnecting()
+
+    def getDestination(self) -> Any:
+        """Return the endpoint string of the last attempt, for logs."""
+        name, _ = self._endpoints[max(self._attempts - 1, 0) % len(self._endpoints)]
+        return name
+
+
+class _OneLink(Factory):
+    """What an endpoint is given: it builds the link of one attempt."""
+
+    noisy = False
+
+    def __init__(self, build: Callable[[IAddress | None], BackendLink]) -> None:
+        self._build = build
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        return self._build(addr)

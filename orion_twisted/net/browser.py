@@ -1,0 +1,256 @@
+"""
+The WebSocket to a browser: Autobahn does the protocol, an owner does the rest.
+
+Every option of Autobahn's server is set in `browser_factory`, in one call. What Autobahn would do
+differently from us is overridden here, with the reason beside it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from typing import Protocol as Seam
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
+from autobahn.websocket.types import ConnectionRequest
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, ITCPTransport
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from orion_twisted.core.errors import CloseCode
+from orion_twisted.core.settings import Limits
+
+FAILED_CLOSE_TIMEOUT = 2.0
+"""Seconds that a browser which broke the protocol has to answer our close frame."""
+ORDERLY_CLOSE_TIMEOUT = 30.0
+"""Seconds that any other browser has to read what waits for it, and to answer our close frame."""
+STALLED_CLOSE_TIMEOUT = 5.0
+"""Seconds that a dropped connection has to deliver its last bytes; then it is cut off."""
+MAX_REASON = 123
+"""Bytes of a close reason (RFC 6455 section 5.5: a control frame holds 125)."""
+
+
+class BrowserOwner(Seam):
+    """Whom a browser's socket reports to."""
+
+    def browser_opened(self, browser: BrowserProtocol) -> None:
+        """The opening handshake is done: messages may go both ways."""
+
+    def browser_message(self, payload: bytes, is_binary: bool) -> None:
+        """One whole message."""
+
+    def browser_full(self, full: bool) -> None:
+        """The socket's send buffer has passed its mark (``True``), or has room again."""
+
+    def browser_lost(self, code: int, reason: str) -> None:
+        """
+        The socket is gone. ``code`` is the browser's close code, 1005 where it gave none, or
+        1006 if the connection ended without a close frame.
+        """
+
+
+@implementer(IPushProducer)
+class BrowserProtocol(WebSocketServerProtocol):
+    """Carry one socket's messages to and from its owner; decide nothing."""
+
+    _log = Logger()  # not `log`: Autobahn owns that name
+    owner: BrowserOwner | None
+    subprotocol: str | None
+
+    def __init__(self, owner: BrowserOwner, subprotocol: str | None) -> None:
+        super().__init__()
+        self.owner = owner
+        self.subprotocol = subprotocol
+        self._paused = False
+        self._closing = False
+        self._stalled: IDelayedCall | None = None
+
+    # From Autobahn
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        # Autobahn asks for this before it knows its own options, and swallows the error.
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(self.tcpNoDelay)
+            self.transport.setTcpKeepAlive(True)
+
+    def onConnect(self, request: ConnectionRequest) -> str | None:
+        return self.subprotocol
+
+    def onOpen(self) -> None:
+        if self.owner is not None:
+            self.transport.registerProducer(_Fullness(self.owner), True)
+            self.owner.browser_opened(self)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        if self.owner is not None and not self._closing:
+            self.owner.browser_message(payload, isBinary)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        owner, self.owner = self.owner, None  # also cuts a cycle of references
+        if owner is not None:
+            owner.browser_lost(1005 if code is None else code, reason or "")
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._stalled is not None and self._stalled.active():
+            self._stalled.cancel()
+        super().connectionLost(reason)
+
+    def failHandshake(
+        self, reason: str, code: int = 400, responseHeaders: list[tuple[str, str]] | None = None
+    ) -> None:
+        # The gate has checked the request, so this is reached by a bad extension offer alone.
+        # Autobahn's own answer would carry the offer back in its status line, without framing.
+        self._log.warn("refusing the handshake of {peer}: {reason}", peer=self.peer, reason=reason)
+        self.wasNotCleanReason = reason
+        self.sendData(
+            b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n"
+            b"Connection: close\r\n\r\nBad Request\n"
+        )
+        self.dropConnection(abort=False)
+
+    def dropConnection(self, abort: bool = False) -> None:
+        # Once both close frames are out Autobahn cuts the connection with a reset, which can
+        # overtake our close frame: an orderly end is enough.
+        abort = abort and not self.wasClean
+        if not abort and self._stalled is None:
+            # TLS waits without end for the peer's close_notify, TCP for its acknowledgements.
+            self._stalled = self.factory.reactor.callLater(STALLED_CLOSE_TIMEOUT, self._cut)
+        super().dropConnection(abort=abort)
+
+    def onAutoPingTimeout(self) -> None:
+        if self._paused:
+            # We are the ones who do not read: the pong may lie behind what is waiting.
+            self.autoPingTimeoutCall = self.factory.reactor.callLater(
+                self.autoPingTimeout, self.onAutoPingTimeout
+            )
+        else:
+            super().onAutoPingTimeout()
+
+    def processData(self) -> bool:
+        # One read can hold thousands of frames, each inflating to the limit: while paused they
+        # stay what they are, bytes of one read.
+        return False if self._paused else super().processData()
+
+    def _cut(self) -> None:
+        self.transport.abortConnection()
+
+    # From the owner
+
+    def send(self, payload: bytes, is_binary: bool) -> None:
+        """Send one message."""
+        self.sendMessage(payload, is_binary)
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """Begin the closing handshake; messages that still arrive are dropped."""
+        if self.state == self.STATE_OPEN:
+            self._closing = True
+            self.closeHandshakeTimeout = ORDERLY_CLOSE_TIMEOUT
+            # Not `sendClose`: it would refuse 1001 and 1011.
+            self.sendCloseFrame(int(code), reason.encode()[:MAX_REASON], isReply=False)
+            self.resumeProducing()  # the browser's close frame has to be read
+
+    def abort(self) -> None:
+        """Cut the connection off, closing handshake or not."""
+        self.dropConnection(abort=True)
+
+    def pauseProducing(self) -> None:
+        if not self._paused and self.state == self.STATE_OPEN:
+            self._paused = True
+            self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        if not self._paused:
+            return
+        self._paused = False
+        self.consumeData()  # what is already here goes first, and may pause us again
+        if not self._paused and not self.droppedByMe:
+            self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        self.close(CloseCode.GOING_AWAY, "")
+
+
+@implementer(IPushProducer)
+class _Fullness:
+    """Told by a transport to pause when its buffer is full, it tells the browser's owner."""
+
+    def __init__(self, owner: BrowserOwner) -> None:
+        self._owner = owner
+
+    def pauseProducing(self) -> None:
+        self._owner.browser_full(True)
+
+    def resumeProducing(self) -> None:
+        self._owner.browser_full(False)
+
+    def stopProducing(self) -> None:
+        """The connection is gone, which `BrowserProtocol.onClose` reports."""
+
+
+class BrowserFactory(WebSocketServerFactory):
+    """Options for the sockets of one tenant. `connect` makes a socket; nothing listens here."""
+
+    noisy = False
+
+    def connect(self, owner: BrowserOwner, subprotocol: str | None) -> BrowserProtocol:
+        """Return the protocol of a browser whose request has been accepted."""
+        browser = BrowserProtocol(owner, subprotocol)
+        browser.factory = self
+        return browser
+
+
+def browser_factory(
+    limits: Limits, max_message: int, compression: bool, reactor: IReactorTime
+) -> BrowserFactory:
+    """
+    Return the factory of a tenant's sockets.
+
+    Args:
+        limits: the node's; ``handshake``, ``ping_every`` and ``ping_timeout`` in seconds.
+        max_message: largest message in bytes, after inflation where it came compressed.
+        compression: whether permessage-deflate is agreed to when a browser offers it.
+        reactor: for timers.
+    """
+    factory = BrowserFactory(server="", reactor=reactor)
+    factory.setProtocolOptions(
+        versions=[13],
+        webStatus=False,
+        utf8validateIncoming=True,
+        requireMaskedClientFrames=True,
+        maskServerFrames=False,
+        applyMask=True,
+        maxFramePayloadSize=max_message,
+        maxMessagePayloadSize=max_message,
+        autoFragmentSize=0,
+        failByDrop=False,
+        echoCloseCodeReason=True,
+        openHandshakeTimeout=limits.handshake,
+        closeHandshakeTimeout=FAILED_CLOSE_TIMEOUT,
+        tcpNoDelay=True,
+        perMessageCompressionAccept=_accept_deflate if compression else _accept_nothing,
+        autoPingInterval=limits.ping_every,
+        autoPingTimeout=limits.ping_timeout,
+        autoPingSize=12,
+        autoPingRestartOnAnyTraffic=True,
+        serveFlashSocketPolicy=False,
+        allowedOrigins=["*"],  # the gate has decided; two rules would be one too many
+        allowNullOrigin=True,
+        maxConnections=0,
+        trustXForwardedFor=0,
+    )
+    return factory
+
+
+def _accept_nothing(offers: list[Any]) -> None:
+    return None
+
+
+def _accept_deflate(offers: list[Any]) -> PerMessageDeflateOfferAccept | None:
+    """Take the first offer as it stands. The inflated size is bounded by the message limit."""
+    for offer in offers:
+        if isinstance(offer, PerMessageDeflateOffer):
+            return PerMessageDeflateOfferAccept(offer)
+    return None

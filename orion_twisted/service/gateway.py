@@ -1,0 +1,260 @@
+"""
+The gateway: lets browsers in, gives each a bridge to its backend, and drains at the end.
+
+A browser's way reads: `HttpGate` has its request, `decide` finds its tenant, `admit` finds it a
+place and a link; then a `Bridge` owns the socket and the link until both are gone.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from orion_twisted.core.admission import Full, Handshakes, Place, Places, Verdict
+from orion_twisted.core.backoff import FIRST_WAIT, MOST_WAIT, Backoff
+from orion_twisted.core.counters import Counters
+from orion_twisted.core.errors import BackendDown, CloseCode
+from orion_twisted.core.handshake import (
+    Decision,
+    Page,
+    Refused,
+    Request,
+    Upgrade,
+    decide,
+    routes_of,
+    unavailable,
+    upgrade_request,
+)
+from orion_twisted.core.settings import Settings, effective_message_limit
+from orion_twisted.net.browser import browser_factory
+from orion_twisted.service.bridge import Bridge, Surroundings
+from orion_twisted.service.relay import RelayBridge
+from orion_twisted.service.tunnel import TunnelBridge
+from orion_twisted.web.gate import Admission, GateFactory, HttpGate
+from orion_twisted.web.site import PageChannel, PageSite
+
+RETRY_AFTER = 5
+"""Seconds after which a browser that found no place, or no backend, may try again."""
+
+BRIDGES: Mapping[str, type[Bridge]] = {"relay": RelayBridge, "tunnel": TunnelBridge}
+"""Which class carries a tenant's mode."""
+
+Endpoints = Sequence[tuple[str, IStreamClientEndpoint]]
+Listen = Callable[[Factory], "Deferred[IListeningPort]"]
+
+
+class Gateway(Service):
+    """
+    All browsers and backends of a node. It is what every gate asks (`Doorkeeper`).
+
+    Args:
+        settings: checked ones.
+        listeners: functions that begin to listen and give the port.
+        endpoints: each tenant's backends, by the tenant's name.
+        clock: the reactor, or a test's clock.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        settings: Settings,
+        listeners: Sequence[Listen],
+        endpoints: Mapping[str, Endpoints],
+        clock: IReactorTime,
+    ) -> None:
+        limits = settings.limits
+        self._limits = limits
+        self._listeners = listeners
+        self._clock = clock
+        self.counters = Counters()
+        self._routes = routes_of(settings.tenants)
+        self._around = {
+            tenant.name: Surroundings(
+                tenant=tenant,
+                endpoints=endpoints[tenant.name],
+                max_message=effective_message_limit(settings, tenant),
+                idle=limits.idle,
+                backoff=lambda: Backoff(FIRST_WAIT, MOST_WAIT, random.random),
+                counters=self.counters,
+                clock=clock,
+            )
+            for tenant in settings.tenants
+        }
+        self._sockets = {
+            name: browser_factory(limits, around.max_message, around.tenant.compression, clock)
+            for name, around in self._around.items()
+        }
+        self._sites = {
+            tenant.name: PageSite(Path(tenant.site), clock)
+            for tenant in settings.tenants
+            if tenant.site is not None
+        }
+        self._handshakes: Handshakes[HttpGate] = Handshakes(
+            limits.pending_handshakes, limits.pending_handshakes_per_ip
+        )
+        self._places = Places(
+            limits.connections,
+            limits.connections_per_ip,
+            {
+                each.name: each.limits.connections or limits.connections
+                for each in settings.tenants
+            },
+        )
+        self._place_of: dict[HttpGate | Bridge, Place] = {}
+        self._gates: set[HttpGate] = set()
+        self._bridges: set[Bridge] = set()
+        self._draining = False
+        self._drained: Deferred[None] | None = None
+        self.ports: list[IListeningPort] = []
+
+    # From gates
+
+    def arrived(self, gate: HttpGate) -> Verdict:
+        self.counters.add("connections")
+        self._gates.add(gate)
+        verdict, evicted = self._handshakes.arrive(gate, gate.address)
+        if evicted is not None:
+            self.counters.add("refused", reason="pending_handshakes")
+            evicted.abort()
+        if verdict is Verdict.LEAVE:
+            self.counters.add("refused", reason="pending_handshakes")
+        return verdict
+
+    def handshaken(self, gate: HttpGate) -> None:
+        following = self._handshakes.leave(gate)
+        if following is not None:
+            following.proceed()
+
+    def left(self, gate: HttpGate) -> None:
+        self.handshaken(gate)
+        self._gates.discard(gate)
+        place = self._place_of.pop(gate, None)
+        if place is not None:
+            self._places.give_back(place)
+
+    def decide(self, request: Request, gate: HttpGate) -> Decision:
+        if self._draining:
+            return unavailable("draining", RETRY_AFTER)
+        decision = decide(request, self._routes)
+        if isinstance(decision, Refused) or gate in self._place_of:
+            return decision
+        place = self._places.take(decision.tenant.name, gate.address)
+        if isinstance(place, Full):
+            return full(place)
+        self._place_of[gate] = place
+        return decision
+
+    def admit(self, upgrade: Upgrade, gate: HttpGate) -> Deferred[Admission | Refused]:
+        tenant = upgrade.tenant
+        bridge = BRIDGES[tenant.mode](self._around[tenant.name], gate.address, self._bridge_ended)
+        self._bridges.add(bridge)
+
+        def linked(_: None) -> Admission:
+            # The place goes along with the socket, from the gate to the bridge.
+            self._place_of[bridge] = self._place_of.pop(gate)
+            socket = self._sockets[tenant.name].connect(bridge, upgrade.subprotocol)
+            return Admission(socket, upgrade_request(upgrade, tenant.compression))
+
+        def not_linked(failure: Failure) -> Refused:
+            failure.trap(BackendDown)
+            return unavailable("backend_down", RETRY_AFTER)
+
+        return bridge.dial().addCallbacks(linked, not_linked)
+
+    def _bridge_ended(self, bridge: Bridge) -> None:
+        self._bridges.discard(bridge)
+        place = self._place_of.pop(bridge, None)
+        if place is not None:
+            self._places.give_back(place)
+        self._look_whether_drained()
+
+    def page_channel(self, page: Page, gate: HttpGate) -> PageChannel:
+        return self._sites[page.tenant.name].channel(gate.page_done)
+
+    def refused(self, refusal: Refused, gate: HttpGate) -> None:
+        self.counters.add("refused", reason=refusal.reason)
+        self._log.warn(
+            "refusing {peer}: {status} {reason}",
+            peer=gate.address,
+            status=int(refusal.status),
+            reason=refusal.reason,
+            tenant=gate.upgrade.tenant.name if gate.upgrade is not None else None,
+        )
+
+    # From whoever starts and stops it
+
+    def privilegedStartService(self) -> None:
+        """Listen; called before privileges are dropped, so ports below 1024 can be had."""
+        factory = GateFactory(self._build_gate)
+        for listen in self._listeners:
+            listen(factory).addCallbacks(self._listening, self._cannot_listen)
+
+    def _build_gate(self) -> HttpGate:
+        return HttpGate(self, self._limits.header, self._limits.handshake, self._clock)
+
+    def _listening(self, port: IListeningPort) -> None:
+        self.ports.append(port)
+        self._log.info("listening on {address}", address=port.getHost())
+
+    def _cannot_listen(self, failure: Failure) -> None:
+        # Out of privilegedStartService, so that the process does not start at all.
+        failure.raiseException()
+
+    @property
+    def port(self) -> int:
+        """The TCP port of the first listener."""
+        return int(self.ports[0].getHost().port)
+
+    def stopService(self) -> Deferred[None]:
+        """
+        Drain: accept nobody, tell every browser to go (1001), wait for them, cut off the rest.
+
+        Returns:
+            A Deferred that fires when no browser is left, after ``drain`` seconds at the latest.
+        """
+        super().stopService()
+        self._draining = True
+        closed = DeferredList([maybeDeferred(port.stopListening) for port in self.ports])
+        for gate in list(self._gates):
+            gate.close()
+        for bridge in list(self._bridges):
+            bridge.close(CloseCode.GOING_AWAY, "draining")
+        self._drained = Deferred()
+        cut = self._clock.callLater(self._limits.drain, self._cut_off)
+        self._look_whether_drained()
+
+        def done(_: None) -> Deferred[None]:
+            if cut.active():
+                cut.cancel()
+            return closed.addCallback(lambda _: None)
+
+        return self._drained.addCallback(done)
+
+    def _cut_off(self) -> None:
+        for bridge in list(self._bridges):
+            bridge.abort()
+        for gate in list(self._gates):
+            gate.abort()
+
+    def _look_whether_drained(self) -> None:
+        if self._drained is not None and not self._drained.called and not self._bridges:
+            self._drained.callback(None)
+
+
+def full(limit: Full) -> Refused:
+    """Return what a browser hears for which there is no place."""
+    if limit is Full.ADDRESS:
+        return Refused(
+            HTTPStatus.TOO_MANY_REQUESTS, limit.value, ((b"Retry-After", b"%d" % RETRY_AFTER),)
+        )
+    return unavailable(limit.value, RETRY_AFTER)

@@ -1,0 +1,89 @@
+"""Mode ``relay``: whole messages, over a link that may come back under the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall
+
+from orion_twisted.core.errors import BackendDown
+from orion_twisted.core.frames import decoder, encoder
+from orion_twisted.core.messages import message_codec
+from orion_twisted.core.relay import LinkEvent, Relay
+from orion_twisted.net.backend import BackendLink, FramedLink, Loss
+from orion_twisted.service.bridge import Bridge, Surroundings
+
+
+class RelayBridge(Bridge):
+    """Carries what `orion_twisted.core.relay.Relay` decides."""
+
+    def __init__(self, around: Surroundings, peer: str, ended: Callable[[Bridge], None]) -> None:
+        super().__init__(around, peer, ended)
+        tenant = around.tenant
+        codec = message_codec(tenant.message_type)
+        self._max_payload = around.max_message + codec.overhead
+        self._relay = Relay(
+            codec,
+            encoder(tenant.framing),
+            window_bytes=tenant.session.window_bytes,
+            grace=tenant.link_grace,
+        )
+        self._grace_timer: IDelayedCall | None = None
+
+    def _build_link(self) -> BackendLink:
+        return FramedLink(decoder(self._around.tenant.framing, self._max_payload))
+
+    def _from_browser(self, payload: bytes, is_binary: bool) -> None:
+        self._relay.from_browser(payload, is_binary)
+        self._pump()
+        self._settle()
+
+    def _from_backend(self, payload: bytes) -> tuple[bytes, bool]:
+        return self._relay.from_backend(payload)
+
+    def _may_read_browser(self) -> bool:
+        return self._relay.may_read_browser
+
+    def _pump(self) -> None:
+        """Write what waits, for as long as the link takes it."""
+        while self._link is not None and (payload := self._relay.next_for_backend()) is not None:
+            self._link.send(payload)
+
+    def link_full(self, full: bool) -> None:
+        if self._closing:
+            return
+        self._relay.link_full(full)
+        self._pump()
+        self._settle()
+
+    def link_proved(self) -> None:
+        self._relay.feed(LinkEvent.PROOF, self._clock.seconds())
+
+    def _take_link(self) -> None:
+        self._cancel(self._grace_timer)
+        self._relay.feed(LinkEvent.CONNECTED, self._clock.seconds())
+        self._pump()
+
+    def _lost_link(self, loss: Loss) -> None:
+        self._relay.feed(LinkEvent.LOST, self._clock.seconds())
+        if loss.error is not None:
+            # A message from the backend is lost for sure, and what follows it is unknown.
+            self.fail(loss.error)
+            return
+        deadline = self._relay.deadline
+        assert deadline is not None
+        left = max(deadline - self._clock.seconds(), 0.0)
+        self._grace_timer = self._clock.callLater(left, self._out_of_patience)
+        self._settle()
+
+    def _out_of_patience(self) -> None:
+        self.fail(BackendDown("the link did not come back within link_grace"))
+
+    def _stop_link(self) -> None:
+        # What has been accepted goes out even if the link is full: the window bounds it.
+        self._relay.link_full(False)
+        self._pump()
+        self._counters.add("messages_undelivered", self._relay.waiting)
+        self._relay.feed(LinkEvent.STOP, self._clock.seconds())
+        self._cancel(self._grace_timer)
+        super()._stop_link()

@@ -1,0 +1,137 @@
+"""
+`twistd orion-bridge`: flags and a file in, a service out.
+
+Every flag stands for a setting of the file, and means the same. Those of a tenant make one tenant
+named ``default``, which answers every host.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from orion_twisted.core.problems import ConfigError
+from orion_twisted.service.startup import prepare, read_settings
+
+NODE_FLAGS = ("certificates", "fallback")
+TENANT_FLAGS = (
+    "path",
+    "mode",
+    "framing",
+    "message-type",
+    "text",
+    "link-grace",
+    "dial-timeout",
+    "site",
+)
+
+
+class Options(usage.Options):
+    """What may stand behind `twistd orion-bridge`."""
+
+    synopsis = "[--config FILE] [--listen WHERE]... [--backend ENDPOINT]... [options]"
+    longdesc = (
+        "Put a TCP application into a web page: a WebSocket gateway with TLS for many names. "
+        "Settings come from a TOML file, from flags, or from both; a flag wins over the file. "
+        "Flags below --backend describe one tenant, named default, which answers every host. "
+        "Try: orion-bridge demo"
+    )
+    optParameters = [
+        ["config", "c", None, "TOML file with the settings; `orion-bridge check FILE` checks it."],
+        ["certificates", None, None, "Folder of certificates. [default: certs]"],
+        ["fallback", None, None, "Name whose certificate answers unknown and missing names."],
+        ["workers", None, None, "Number of processes. [default: 1]"],
+        ["path", None, None, "Path of the WebSocket. [default: /ws]"],
+        ["mode", None, None, "relay or tunnel. [default: relay]"],
+        ["framing", None, None, "int32, int32le, int16, netstring, line, nul. [default: int32]"],
+        ["message-type", None, None, "text, binary or tagged. [default: text]"],
+        ["text", None, None, "Text messages on a tunnel: refuse or utf-8. [default: refuse]"],
+        ["link-grace", None, None, 'How long a broken link may take to return. [default: "30 s"]'],
+        ["dial-timeout", None, None, 'How long the first dial may take. [default: "5 s"]'],
+        ["window-bytes", None, None, 'What may wait for a broken link. [default: "1 MiB"]'],
+        ["site", None, None, "Folder of pages."],
+    ]
+    optFlags = [["compression", None, "Agree to permessage-deflate when a browser offers it."]]
+    compData = usage.Completions(
+        optActions={"config": usage.CompleteFiles("*.toml"), "certificates": usage.CompleteDirs()}
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["listen"] = []
+        self["backend"] = []
+        self["subprotocol"] = []
+        self["limits"] = {}
+
+    def opt_listen(self, where: str) -> None:
+        """
+        Where to listen: tls:PORT[:interface=ADDR], tcp:PORT[:interface=ADDR] (plain, for a proxy
+        that terminates TLS) or unix:PATH. May be given several times. [default: tls:8889]
+        """
+        self["listen"].append(where)
+
+    def opt_backend(self, endpoint: str) -> None:
+        """
+        The TCP application: tcp:HOST:PORT, tls:HOST:PORT (verified) or unix:PATH. Given several
+        times, they are tried one after the other.
+        """
+        self["backend"].append(endpoint)
+
+    def opt_subprotocol(self, name: str) -> None:
+        """A WebSocket subprotocol that may be agreed to. May be given several times."""
+        self["subprotocol"].append(name)
+
+    def opt_limit(self, setting: str) -> None:
+        """
+        One of [limits], as NAME=VALUE, such as message=16MiB or ping_every=5s. May be given
+        several times.
+        """
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise usage.UsageError("--limit wants NAME=VALUE, such as message=16MiB")
+        self["limits"][name.strip()] = int(value) if value.strip().isdigit() else value.strip()
+
+    def settings(self) -> dict[str, Any]:
+        """Return the flags that were given, in the shape of the settings file."""
+        raw: dict[str, Any] = {name: self[name] for name in NODE_FLAGS if self[name] is not None}
+        if self["workers"] is not None:
+            workers = self["workers"]
+            raw["workers"] = int(workers) if workers.isdigit() else workers
+        if self["listen"]:
+            raw["listen"] = self["listen"]
+        if self["limits"]:
+            raw["limits"] = self["limits"]
+        tenant: dict[str, Any] = {
+            name.replace("-", "_"): self[name] for name in TENANT_FLAGS if self[name] is not None
+        }
+        if self["backend"]:
+            tenant["backend"] = self["backend"]
+        if self["subprotocol"]:
+            tenant["subprotocols"] = self["subprotocol"]
+        if self["compression"]:
+            tenant["compression"] = True
+        if self["window-bytes"] is not None:
+            tenant["session"] = {"window_bytes": self["window-bytes"]}
+        if tenant:
+            raw["tenant"] = {"default": {"hosts": ["*"], **tenant}}
+        return raw
+
+
+def makeService(options: Options, reactor: Any = None) -> IService:
+    """
+    Return the gateway that the options describe.
+
+    Raises:
+        SystemExit: they describe none; every mistake has been printed, and the status is 1.
+    """
+    if reactor is None:
+        from twisted.internet import reactor
+    try:
+        path = Path(options["config"]) if options["config"] is not None else None
+        return prepare(read_settings(path, options.settings()), reactor)
+    except ConfigError as error:
+        # Not an exception: twistd would print a traceback around it.
+        raise SystemExit(f"orion-bridge: cannot start\n{error}") from None

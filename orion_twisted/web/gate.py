@@ -1,0 +1,376 @@
+"""
+The strict HTTP/1.1 front of every connection.
+
+Bytes reach Autobahn or twisted.web only after a whole request head has been accepted here. The
+grammar is h11's; what h11 tolerates and we do not (bare line feeds, folded lines, control bytes)
+is refused first. One head at a time: the next one is looked at when the answer to this one is out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import Any
+from typing import Protocol as Seam
+from urllib.parse import urlsplit
+
+import h11
+from attrs import frozen
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IReactorTime
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel, datetimeToString
+
+from orion_twisted.core.admission import Verdict
+from orion_twisted.core.handshake import Decision, Page, Refused, Request, Upgrade
+
+STALLED_CLOSE_TIMEOUT = 5.0
+"""Seconds that a refused connection has to take its answer; then it is cut off."""
+LINGER = 1.0
+"""Seconds for which the rest of a refused request is read and dropped, so that the answer is not
+lost to the reset that unread bytes would cause."""
+
+END_OF_HEAD = b"\r\n\r\n"
+BARE_LINE_END = re.compile(rb"(?<!\r)\n|\r(?!\n)")
+FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r\n[ \t]")
+"""Control bytes, and lines folded in the way that RFC 9112 section 5.2 has withdrawn."""
+
+
+class Doorkeeper(Seam):
+    """Who decides. The gate only asks, in this order."""
+
+    def arrived(self, gate: HttpGate) -> Verdict:
+        """A connection has come. If it is to wait, the gate's `proceed` is called one day."""
+
+    def handshaken(self, gate: HttpGate) -> None:
+        """The connection's first request is whole."""
+
+    def left(self, gate: HttpGate) -> None:
+        """The connection has gone, or is somebody else's now."""
+
+    def decide(self, request: Request, gate: HttpGate) -> Decision:
+        """Say what becomes of a request."""
+
+    def admit(self, upgrade: Upgrade, gate: HttpGate) -> Deferred[Admission | Refused]:
+        """
+        Find a place and a backend for a browser.
+
+        Returns:
+            A Deferred that fires with a protocol to hand the socket to, or with a refusal. It is
+            cancelled when the browser goes away first.
+        """
+
+    def page_channel(self, page: Page, gate: HttpGate) -> HTTPChannel:
+        """Return a channel that serves the tenant's pages, and calls the gate's `page_done`."""
+
+    def refused(self, refusal: Refused, gate: HttpGate) -> None:
+        """A request has been refused, or a connection dropped, for this reason."""
+
+
+@frozen
+class Admission:
+    """A browser's way in: who owns its socket from now on, and the handshake that it answers."""
+
+    protocol: IProtocol
+    handshake: bytes
+
+
+class Stage(Enum):
+    """What the connection waits for."""
+
+    HEAD = auto()
+    ADMISSION = auto()
+    PAGE = auto()
+    END = auto()
+
+
+def read_head(head: bytes) -> Request | Refused:
+    """
+    Read a request's head, from its first byte to the empty line.
+
+    A target in absolute form names the host, whatever the Host header says (RFC 9112 3.2.2).
+    """
+    if BARE_LINE_END.search(head) or FORBIDDEN.search(head):
+        return Refused(HTTPStatus.BAD_REQUEST, "head_malformed")
+    parser = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head))
+    try:
+        parser.receive_data(head)
+        event = parser.next_event()
+    except h11.RemoteProtocolError:
+        return Refused(HTTPStatus.BAD_REQUEST, "head_malformed")
+    if not isinstance(event, h11.Request):
+        return Refused(HTTPStatus.BAD_REQUEST, "head_malformed")
+    if event.http_version != b"1.1":
+        return Refused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "http_version")
+    headers = tuple((bytes(name), bytes(value)) for name, value in event.headers)
+    target = event.target.decode("ascii")
+    if not target.startswith("/"):
+        try:
+            parts = urlsplit(target)
+        except ValueError:
+            return Refused(HTTPStatus.BAD_REQUEST, "target")
+        if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
+            return Refused(HTTPStatus.BAD_REQUEST, "target")
+        others = tuple(header for header in headers if header[0] != b"host")
+        if len(others) != len(headers) - 1:
+            return Refused(HTTPStatus.BAD_REQUEST, "host_missing")
+        headers = (*others, (b"host", parts.netloc.encode("ascii")))
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    path, _, query = target.partition("?")
+    return Request(event.method.decode("ascii"), path, query, headers)
+
+
+class HttpGate(Protocol):
+    """
+    One connection, from its first byte until somebody else owns it.
+
+    Args:
+        doorkeeper: who decides.
+        max_head: largest request head, in bytes.
+        deadline: seconds from the connection's beginning, TLS handshake included, to the end of
+            its first request head.
+        clock: the reactor, or a test's clock.
+    """
+
+    _log = Logger()
+    transport: Any  # TCP, UNIX or TLS: Twisted has no one interface for what they share
+
+    def __init__(
+        self, doorkeeper: Doorkeeper, max_head: int, deadline: float, clock: IReactorTime
+    ) -> None:
+        self._doorkeeper = doorkeeper
+        self._max_head = max_head
+        self._deadline = deadline
+        self._clock = clock
+        self._stage = Stage.HEAD
+        self._buffer = bytearray()
+        self._looked_at = 0
+        self._timer: IDelayedCall | None = None
+        self._admission: Deferred[Admission | Refused] | None = None
+        self._channel: HTTPChannel | None = None
+        self.upgrade: Upgrade | None = None
+
+    @property
+    def address(self) -> str:
+        """The browser's IP address, or the proxy's before it; empty on a UNIX socket."""
+        peer = self.transport.getPeer()
+        return peer.host if isinstance(peer, IPv4Address | IPv6Address) else ""
+
+    def connectionMade(self) -> None:
+        verdict = self._doorkeeper.arrived(self)
+        if verdict is Verdict.LEAVE:
+            self.abort()
+            return
+        self._timer = self._clock.callLater(self._deadline, self._too_slow)
+        if verdict is Verdict.WAIT:
+            self.transport.pauseProducing()  # not even TLS begins
+
+    def proceed(self) -> None:
+        """The wait is over: read what the browser says."""
+        self.transport.resumeProducing()
+
+    def close(self) -> None:
+        """End the connection, once what was written is out. A browser being admitted stays."""
+        if self._stage in (Stage.HEAD, Stage.PAGE):
+            self._stage = Stage.END
+            self._stop_timer()
+            self._close()
+
+    def abort(self) -> None:
+        """Cut the connection off."""
+        self._stage = Stage.END
+        self._cut()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._stage = Stage.END
+        self._stop_timer()
+        self._doorkeeper.left(self)
+        if self._admission is not None:
+            self._admission.cancel()
+        if self._channel is not None:
+            self._channel.connectionLost(reason)
+            self._channel = None
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._stage is Stage.END:
+            return
+        self._buffer += data
+        if self._stage is Stage.HEAD:
+            self._look()
+        elif len(self._buffer) > self._max_head:
+            # A browser that has not been answered yet has nothing to say; neither has one whose
+            # page is on its way.
+            self._refuse(Refused(HTTPStatus.BAD_REQUEST, "impatient"), whole=False)
+
+    def _look(self) -> None:
+        """Look for the end of a head in what has come since the last look."""
+        start = max(self._looked_at - len(END_OF_HEAD) + 1, 0)
+        end = self._buffer.find(END_OF_HEAD, start)
+        known = len(self._buffer) if end < 0 else end + len(END_OF_HEAD)
+        if known > self._max_head:
+            self._refuse(
+                Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large"), whole=False
+            )
+            return
+        # A lone CR may still get its LF: leave the last byte for the next look.
+        if end < 0 and BARE_LINE_END.search(self._buffer, max(start - 1, 0), known - 1):
+            self._refuse(Refused(HTTPStatus.BAD_REQUEST, "head_malformed"), whole=False)
+            return
+        self._looked_at = known
+        if end < 0:
+            return
+        head = bytes(self._buffer[:known])
+        del self._buffer[:known]
+        self._looked_at = 0
+        self._stop_timer()
+        self._doorkeeper.handshaken(self)
+        self._answer(head)
+
+    def _answer(self, head: bytes) -> None:
+        request = read_head(head)
+        if isinstance(request, Refused):
+            self._refuse(request, whole=False)
+            return
+        decision = self._doorkeeper.decide(request, self)
+        if isinstance(decision, Refused):
+            self._refuse(decision, whole=not self._has_body(request))
+        elif isinstance(decision, Page):
+            if self._has_body(request):
+                self._refuse(Refused(HTTPStatus.BAD_REQUEST, "page_with_body"), whole=False)
+            else:
+                self._serve(decision, head)
+        else:
+            self._admit(decision)
+
+    @staticmethod
+    def _has_body(request: Request) -> bool:
+        lengths = request.values(b"content-length")
+        return bool(request.values(b"transfer-encoding")) or lengths not in ([], [b"0"])
+
+    # A WebSocket
+
+    def _admit(self, upgrade: Upgrade) -> None:
+        self._stage = Stage.ADMISSION
+        self.upgrade = upgrade
+        self._admission = self._doorkeeper.admit(upgrade, self)
+        self._admission.addCallbacks(self._admitted, self._not_admitted)
+
+    def _admitted(self, outcome: Admission | Refused) -> None:
+        self._admission = None
+        if isinstance(outcome, Refused):
+            self._refuse(outcome, whole=True)
+            return
+        if self._channel is not None:
+            self.transport.unregisterProducer()
+            self._channel = None
+        rest, self._buffer = bytes(self._buffer), bytearray()
+        protocol = outcome.protocol
+        self._doorkeeper.left(self)
+        # From here on the transport, plain or TLS, calls the new owner, without a detour.
+        self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]
+        self.connectionLost = protocol.connectionLost  # type: ignore[method-assign,assignment]
+        protocol.makeConnection(self.transport)
+        protocol.dataReceived(outcome.handshake + rest)
+
+    def _not_admitted(self, failure: Failure) -> None:
+        self._admission = None
+        if failure.check(CancelledError):
+            return
+        self._log.failure("admission failed", failure=failure)
+        self._refuse(Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "bug"), whole=True)
+
+    # A page
+
+    def _serve(self, page: Page, head: bytes) -> None:
+        self._stage = Stage.PAGE
+        if self._channel is None:
+            self._channel = self._doorkeeper.page_channel(page, self)
+            self._channel.makeConnection(self.transport)
+        self._channel.dataReceived(head)
+
+    def page_done(self) -> None:
+        """The answer to the last request is out: the next one may come, even if it is here."""
+        if self._stage is Stage.PAGE:
+            self._stage = Stage.HEAD
+            if self._buffer:
+                self._clock.callLater(0, self._next)
+
+    def _next(self) -> None:
+        if self._stage is Stage.HEAD:
+            self._look()
+
+    # A refusal
+
+    def _refuse(self, refusal: Refused, *, whole: bool) -> None:
+        """
+        Answer with an error and end the connection.
+
+        Args:
+            refusal: what to answer.
+            whole: nothing of the request is left to come.
+        """
+        self._stage = Stage.END
+        self._buffer.clear()
+        self._stop_timer()
+        self._doorkeeper.refused(refusal, self)
+        if self._admission is not None:
+            self._admission.cancel()
+        if self._channel is not None:
+            self.transport.unregisterProducer()
+        self.transport.write(error_response(refusal))
+        if whole:
+            self._close()
+        else:
+            self._timer = self._clock.callLater(LINGER, self._close)
+
+    def _close(self) -> None:
+        self.transport.loseConnection()
+        self._timer = self._clock.callLater(STALLED_CLOSE_TIMEOUT, self._cut)
+
+    def _too_slow(self) -> None:
+        self._stage = Stage.END
+        self._doorkeeper.refused(Refused(HTTPStatus.REQUEST_TIMEOUT, "handshake_timeout"), self)
+        self._cut()
+
+    def _cut(self) -> None:
+        self._stop_timer()
+        self.transport.abortConnection()
+
+    def _stop_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+
+
+def error_response(refusal: Refused) -> bytes:
+    """Return the whole answer of a refusal: fixed by its status, framed, reflecting nothing."""
+    body = refusal.status.phrase.encode("ascii") + b"\n"
+    lines = [
+        b"HTTP/1.1 %d %s" % (refusal.status, refusal.status.phrase.encode("ascii")),
+        b"Date: " + datetimeToString(),
+        b"Content-Type: text/plain; charset=utf-8",
+        b"Content-Length: %d" % len(body),
+        b"Cache-Control: no-store",
+        b"X-Content-Type-Options: nosniff",
+        *(b"%s: %s" % header for header in refusal.headers),
+    ]
+    if not any(name == b"Connection" for name, _ in refusal.headers):
+        lines.append(b"Connection: close")
+    return b"\r\n".join([*lines, b"", body])
+
+
+class GateFactory(Factory):
+    """Make a gate for every connection of a listener."""
+
+    noisy = False
+
+    def __init__(self, build: Callable[[], HttpGate]) -> None:
+        self._build = build
+
+    def buildProtocol(self, addr: IAddress | None) -> HttpGate:
+        return self._build()

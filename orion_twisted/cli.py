@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orion_twisted import __version__
-from orion_twisted.core.config import describe
+from orion_twisted.core.config import advice, describe
 from orion_twisted.core.problems import ConfigError, Problem
 from orion_twisted.net.certfiles import read_folder, show_table
 from orion_twisted.net.devca import DevCertificatesError, make_dev_certificates, trust_help
@@ -58,6 +58,8 @@ def check(file: Path) -> None:
         _fail(error)
     for line in describe(settings):
         click.echo(line)
+    for line in advice(settings):
+        click.secho(line, fg="yellow")
     click.secho(f"{file} is good.", fg="green")
 
 

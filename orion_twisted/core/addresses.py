@@ -26,6 +26,7 @@ MAX_TIMEOUT = 3600
 OTHER_WORDS = {"ssl": "tls", "https": "tls", "wss": "tls", "http": "tcp", "ws": "tcp"}
 """Words of other programs for the kinds of this one."""
 
+PLAIN_LABEL = re.compile(r"[a-z0-9-]+", re.IGNORECASE | re.ASCII)
 WHOLE = re.compile(r"[0-9]{1,9}")
 OCTAL = re.compile(r"[0-7]{3,4}")
 
@@ -86,6 +87,22 @@ def _is_host(text: str) -> bool:
 def _host(text: str) -> None:
     if not _is_host(text):
         raise BadValue(f"{quoted(text)} is no host name or address")
+
+
+def _is_certified(name: str) -> bool:
+    """Say whether Twisted checks certificates for a host: names of IDNA 2008, and IPv4."""
+    return all(
+        PLAIN_LABEL.fullmatch(label) and (label[2:4] != "--" or label[:2].lower() == "xn")
+        for label in name.removesuffix(".").split(".")
+    )
+
+
+def _tls_host(text: str) -> None:
+    _host(text)
+    if not _is_certified(text):
+        name = normalise(text)
+        hint = f"did you mean {quoted(name)}?" if name and _is_certified(name) else None
+        raise BadValue(f"{quoted(text)} is no name that a certificate is checked against", hint)
 
 
 def _address(text: str) -> None:
@@ -165,7 +182,7 @@ BACKENDS: Mapping[str, _Form] = {
     ),
     "tls": _Form(
         "tls:HOST:PORT",
-        {"host": _host, "port": _number(1, MAX_PORT)},
+        {"host": _tls_host, "port": _number(1, MAX_PORT)},
         {
             "timeout": _TIMEOUT,
             "bindAddress": _address,
@@ -226,12 +243,12 @@ def check_backend(text: str) -> str:
 
 def _read(text: str, forms: Mapping[str, _Form]) -> tuple[str, Mapping[str, str]]:
     """Return the kind of an address and its parts by name, each of them checked."""
-    unnamed, named = split(text)
-    kind = unnamed.pop(0) if unnamed else ""
+    kind = text.partition(":")[0]  # unescaped: a kind is one of these words, and comes first
     form = forms.get(kind)
     if form is None:
         hint = near_miss(OTHER_WORDS.get(kind, kind), forms)
         raise BadValue(f"unknown kind {quoted(kind)}: expected one of {listing(forms)}", hint)
+    (_, *unnamed), named = split(text)
     if len(unnamed) > len(form.required):
         raise BadValue(
             f"has too many parts: expected {form.usage}", r"a colon inside a part is written \:"

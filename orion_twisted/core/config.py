@@ -13,12 +13,10 @@ from attrs import asdict, fields
 
 from orion_twisted.core.addresses import Listener
 from orion_twisted.core.fields import (
-    Count,
     HostPattern,
     ListenerField,
     ModeName,
     SiteFolder,
-    Size,
     Token,
     UrlPath,
 )
@@ -43,6 +41,7 @@ __all__ = [
     "Settings",
     "Tenant",
     "TenantLimits",
+    "advice",
     "describe",
     "effective_message_limit",
     "load_settings",
@@ -117,6 +116,17 @@ def describe(settings: Settings) -> list[str]:
     return lines
 
 
+def advice(settings: Settings) -> list[str]:
+    """Return what is no mistake, but hardly what was meant: lines of plain text for people."""
+    return [
+        f"tenant.{tenant.name}.limits.{name}: the node's {_as_written(name, most)} is lower, and"
+        f" holds (lower this one, or raise limits.{name})"
+        for tenant in settings.tenants
+        for name, own in asdict(tenant.limits).items()
+        if own is not None and own > (most := getattr(settings.limits, name))
+    ]
+
+
 def _describe_tenant(tenant: Tenant) -> Iterator[str]:
     yield f"tenant {tenant.name}"
     yield f"  hosts         {', '.join(tenant.hosts)}"
@@ -162,10 +172,12 @@ def _place(raw: Any, steps: Steps) -> list[int]:
     """Return where a setting is, to sort by; what is missing comes last in its table."""
     place: list[int] = []
     for step in steps:
-        keys = list(raw if isinstance(raw, Mapping) else range(len(raw)))
-        if step not in keys:
-            return [*place, len(keys)]
-        place.append(keys.index(step))
+        if not isinstance(raw, Mapping):
+            place.append(int(step))
+        elif step in raw:
+            place.append(list(raw).index(step))
+        else:
+            return [*place, len(raw)]
         raw = raw[step]
     return place
 
@@ -187,11 +199,8 @@ def _contradictions(raw: object) -> Iterator[Mistake]:
         )
     yield from _about_names(tenants)
     yield from _about_hosts(tenants)
-    node = raw.get("limits", {})
-    if isinstance(node, Mapping):
-        node = {**asdict(Limits()), **node}
     for name, table in _tables(tenants):
-        for steps, mistake in _about_tenant(table, node):
+        for steps, mistake in _about_tenant(table):
             yield ("tenant", name, *steps), mistake
 
 
@@ -275,8 +284,8 @@ def _about_hosts(tenants: Mapping[str, Any]) -> Iterator[Mistake]:
                     yield ("tenant", name, "site"), BadValue(text)
 
 
-def _about_tenant(table: Mapping[str, Any], node: Any) -> Iterator[Mistake]:
-    """Find what one tenant's settings say against each other, or against the node's limits."""
+def _about_tenant(table: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Find what one tenant's settings say against each other."""
     for key in ("hosts", "backend"):
         if _is_empty_list(table.get(key)):
             yield (key,), BadValue("is an empty list", EXAMPLES[key])
@@ -291,15 +300,3 @@ def _about_tenant(table: Mapping[str, Any], node: Any) -> Iterator[Mistake]:
         if subprotocol in seen:
             yield ("subprotocols", index), BadValue(f"{quoted(subprotocol)} is in the list twice")
         seen.add(subprotocol)
-    for key, kind in (("message", Size), ("connections", Count)):
-        own, most = _limit(table.get("limits"), key, kind), _limit(node, key, kind)
-        if own is not None and most is not None and own > most:
-            text = f"is more than the node's limits.{key}, {_as_written(key, most)}"
-            yield ("limits", key), BadValue(text, "lower this one, or raise that one")
-
-
-def _limit(limits: object, key: str, kind: Any) -> Any:
-    """Return one limit of a table of limits: None if there is none, or it is wrong."""
-    if not isinstance(limits, Mapping):
-        return None
-    return sound(kind, limits.get(key))

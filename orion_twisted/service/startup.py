@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from orion_twisted.core.addresses import Listener
-from orion_twisted.core.config import load_settings, merge
+from orion_twisted.core.config import advice, load_settings, merge
 from orion_twisted.core.problems import ConfigError, Problem
 from orion_twisted.core.settings import Settings
 from orion_twisted.net.certfiles import BadCertificateFile, CertificateFile, choose, read_folder
@@ -82,6 +82,8 @@ def prepare(settings: Settings, reactor: Any) -> Gateway:
     Raises:
         ConfigError: the machine does not have what the settings name; with every mistake.
     """
+    for line in advice(settings):
+        _log.warn("{advice}", advice=line)
     problems = list(_missing_sites(settings))
     table = None
     if any(listener.secure for listener in settings.listen):

@@ -1,0 +1,909 @@
+"""Settings: what a file may say, what it means, and every mistake in it at once."""
+
+import tomllib
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from orion_twisted.core.config import (
+    ConfigError,
+    Limits,
+    Listener,
+    Problem,
+    SessionSettings,
+    Settings,
+    Tenant,
+    TenantLimits,
+    advice,
+    describe,
+    effective_message_limit,
+    load_settings,
+    merge,
+)
+from orion_twisted.core.structure import keys_of
+
+MIB = 1024 * 1024
+LEAST = """
+[tenant.default]
+hosts = ["*"]
+backend = "tcp:127.0.0.1:7000"
+"""
+FULL = r"""
+listen       = ["tls:8889", 'tcp:8888:interface=127.0.0.1', "unix:/run/orion.sock:mode=660"]
+certificates = "/etc/orion/certs"
+fallback     = "LOCALHOST"
+workers      = 1
+
+[limits]
+message = "4 MiB"
+header = "8 KiB"
+connections = 1000
+connections_per_ip = 20
+pending_handshakes = 51
+pending_handshakes_per_ip = 3
+handshake = "2500 ms"
+ping_every = "25 s"
+ping_timeout = 11
+idle = "10 min"
+drain = "0 s"
+
+[tenant.shop1]
+hosts = ["WebEdit01.example.com.", "*.shop1.example"]
+path = "/orion/ws"
+backend = ["tcp:10.1.0.5:7000", "tls:orion.example:7001:timeout=3"]
+mode = "relay"
+framing = "int16"
+message_type = "tagged"
+subprotocols = ["orion.v1"]
+link_grace = "1 min"
+dial_timeout = "2 s"
+compression = true
+site = "frontend/editor/dist"
+session = { window_bytes = "2 MiB" }
+limits = { connections = 500, message = "1 MiB" }
+
+[tenant.Vnc_2]
+hosts = ["webedit01.example.com"]
+path = "/vnc"
+backend = "unix:/run/vnc.sock"
+mode = "tunnel"
+text = "utf-8"
+"""
+
+
+def load(text: str) -> Settings:
+    """Load settings from TOML."""
+    return load_settings(tomllib.loads(text))
+
+
+def problems(raw: Any) -> list[tuple[str, str, str | None]]:
+    """Return what is wrong: path, text and hint of each problem."""
+    try:
+        load_settings(raw)
+    except ConfigError as error:
+        return [(each.path, each.text, each.hint) for each in error.problems]
+    return []
+
+
+class LoadTests(SynchronousTestCase):
+    """`load_settings`, of what is right."""
+
+    def test_defaults(self) -> None:
+        """What is not set is as the contract's table has it."""
+        self.assertEqual(
+            load(LEAST),
+            Settings(
+                listen=(Listener("tls", 8889, "", "tcp:8889", True),),
+                certificates="certs",
+                fallback=None,
+                workers=1,
+                limits=Limits(
+                    message=1 * MIB,
+                    header=16 * 1024,
+                    connections=20000,
+                    connections_per_ip=200,
+                    pending_handshakes=512,
+                    pending_handshakes_per_ip=32,
+                    handshake=5.0,
+                    ping_every=20.0,
+                    ping_timeout=10.0,
+                    idle=0.0,
+                    drain=30.0,
+                ),
+                tenants=(
+                    Tenant(
+                        name="default",
+                        hosts=("*",),
+                        path="/ws",
+                        backend=("tcp:127.0.0.1:7000",),
+                        mode="relay",
+                        framing="int32",
+                        message_type="text",
+                        subprotocols=(),
+                        text="refuse",
+                        link_grace=30.0,
+                        dial_timeout=5.0,
+                        compression=False,
+                        site=None,
+                        session=SessionSettings(window_bytes=1 * MIB),
+                        limits=TenantLimits(message=None, connections=None),
+                    ),
+                ),
+            ),
+        )
+
+    def test_everything(self) -> None:
+        """Every setting there is arrives as its class says: bytes, seconds, one spelling."""
+        self.assertEqual(
+            load(FULL),
+            Settings(
+                listen=(
+                    Listener("tls", 8889, "", "tcp:8889", True),
+                    Listener("tcp", 8888, "127.0.0.1", "tcp:8888:interface=127.0.0.1", False),
+                    Listener(
+                        "unix", None, "/run/orion.sock", "unix:/run/orion.sock:mode=660", False
+                    ),
+                ),
+                certificates="/etc/orion/certs",
+                fallback="localhost",
+                limits=Limits(
+                    message=4 * MIB,
+                    header=8 * 1024,
+                    connections=1000,
+                    connections_per_ip=20,
+                    pending_handshakes=51,
+                    pending_handshakes_per_ip=3,
+                    handshake=2.5,
+                    ping_every=25.0,
+                    ping_timeout=11.0,
+                    idle=600.0,
+                    drain=0.0,
+                ),
+                tenants=(
+                    Tenant(
+                        name="shop1",
+                        hosts=("webedit01.example.com", "*.shop1.example"),
+                        path="/orion/ws",
+                        backend=("tcp:10.1.0.5:7000", "tls:orion.example:7001:timeout=3"),
+                        framing="int16",
+                        message_type="tagged",
+                        subprotocols=("orion.v1",),
+                        link_grace=60.0,
+                        dial_timeout=2.0,
+                        compression=True,
+                        site="frontend/editor/dist",
+                        session=SessionSettings(window_bytes=2 * MIB),
+                        limits=TenantLimits(message=1 * MIB, connections=500),
+                    ),
+                    Tenant(
+                        name="Vnc_2",
+                        hosts=("webedit01.example.com",),
+                        path="/vnc",
+                        backend=("unix:/run/vnc.sock",),
+                        mode="tunnel",
+                        text="utf-8",
+                        subprotocols=("binary", "mqtt"),
+                    ),
+                ),
+            ),
+        )
+
+    def test_no_subprotocols_in_a_tunnel(self) -> None:
+        """A tunnel that lists no subprotocol has none; only silence means the usual ones."""
+        (tenant,) = load(LEAST + 'mode = "tunnel"\nsubprotocols = []').tenants
+        self.assertEqual(tenant.subprotocols, ())
+
+    def test_the_system_chooses_ports(self) -> None:
+        """Port 0 may be listened on twice, since it means two different ports."""
+        listen = load('listen = ["tcp:0", "tls:0"]' + LEAST).listen
+        self.assertEqual([each.port for each in listen], [0, 0])
+
+    def test_same_port_on_other_interfaces(self) -> None:
+        """One port may be listened on at several addresses, and several inherited sockets."""
+        load(
+            r"""listen = ['tcp:80:interface=127.0.0.1', 'tls:80:interface=\:\:1', "unix:/a",
+            "unix:/b", "systemd:INET:index=0", "systemd:INET:index=1"]"""
+            + LEAST
+        )
+
+    def test_no_certificates_without_tls(self) -> None:
+        """Certificates may be left empty where no listener speaks TLS."""
+        self.assertEqual(load('listen = ["tcp:80"]\ncertificates = ""' + LEAST).certificates, "")
+
+
+class MistakeTests(SynchronousTestCase):
+    """`load_settings`, of what is wrong."""
+
+    def expect(self, text: str, *expected: tuple[str, str, str | None]) -> None:
+        """Check what is wrong with a TOML text."""
+        with self.subTest(text):
+            self.assertEqual(problems(tomllib.loads(text)), list(expected))
+
+    def test_whole_node(self) -> None:
+        """A mistake above the tenants is named with its path and what was meant."""
+        tenant = LEAST
+        for text, path, words, hint in (
+            ('listen = "tls:1"', "listen", 'expected a list, got "tls:1"', 'write ["tls:1"]'),
+            ("listen = 8889", "listen", "expected a list, got 8889", None),
+            ("listen = []", "listen", "names no listener", 'such as listen = ["tls:8889"]'),
+            ("listen = [1]", "listen[0]", "expected a string, got 1", None),
+            (
+                'listen = ["tls:1", "tpc:2"]',
+                "listen[1]",
+                'unknown kind "tpc": expected one of "tls", "tcp", "unix", "systemd"',
+                'did you mean "tcp"?',
+            ),
+            (
+                'listen = ["tls:1", "tcp:2", "tcp:1:interface=0.0.0.0"]',
+                "listen[2]",
+                "is where listen[0] listens already",
+                None,
+            ),
+            (
+                'listen = ["unix:/a", "unix:/a:mode=660"]',
+                "listen[1]",
+                "is where listen[0] listens already",
+                None,
+            ),
+            (
+                'listen = ["systemd:INET:index=0", "systemd:INET:index=0"]',
+                "listen[1]",
+                "is where listen[0] listens already",
+                None,
+            ),
+            (
+                'certificates = ""',
+                "certificates",
+                'is empty, and "tls:8889" needs a folder with certificates',
+                None,
+            ),
+            (
+                'listen = ["tcp:1", "tls:2:interface=127.0.0.1"]\ncertificates = ""',
+                "certificates",
+                'is empty, and "tls:2:interface=127.0.0.1" needs a folder with certificates',
+                None,
+            ),
+            (r'certificates = "a\nb"', "certificates", r'"a\nb" has control characters', None),
+            ("certificates = []", "certificates", "expected a string, got a list", None),
+            (
+                'fallback = "local host"',
+                "fallback",
+                '"local host" is no host name, "*.suffix" or "*"',
+                None,
+            ),
+            (
+                'fallback = "*"',
+                "fallback",
+                '"*" is no name: expected that of the certificate to fall back to',
+                None,
+            ),
+            (
+                "workers = 2",
+                "workers",
+                "more than one worker is not supported by this version",
+                None,
+            ),
+            ("workers = 0", "workers", "0 is too few: at least 1", None),
+            ("workers = true", "workers", "expected a whole number, got true", None),
+            ("limits = 5", "limits", "expected a table, got 5", None),
+            ("lisen = 1", "lisen", "unknown setting", 'did you mean "listen"?'),
+            ("hosts = []", "hosts", "unknown setting", "it belongs in [tenant.NAME]"),
+            ("drain = 1", "drain", "unknown setting", "it belongs in [limits]"),
+            ("zzz = 'secret'", "zzz", "unknown setting", None),
+            ("since = 1979-05-27", "since", "unknown setting", None),
+            ("fallback = 1979-05-27", "fallback", "expected a string, got a date", None),
+        ):
+            self.expect(text + tenant, (path, words, hint))
+
+    def test_limits(self) -> None:
+        """Sizes, times and counts of the node are checked, each by its own rule."""
+        for setting, words, hint in (
+            ("message = 0", '0 is too small: at least "1 B"', None),
+            ('header = "1000 B"', '"1000 B" is too small: at least "1 KiB"', None),
+            ("message = 1.5", 'expected a size such as "16 KiB", got 1.5', None),
+            ("message = true", 'expected a size such as "16 KiB", got true', None),
+            ("message = []", 'expected a size such as "16 KiB", got a list', None),
+            (
+                f'message = "{"1" * 70}"',
+                f'expected a size such as "16 KiB", got "{"1" * 59}…"',
+                None,
+            ),
+            ("connections = 0", "0 is too few: at least 1", None),
+            ("connections = 1.0", "expected a whole number, got 1.0", None),
+            ('connections = "5"', 'expected a whole number, got "5"', None),
+            (
+                'handshake = "0 s"',
+                '"0 s" is too short: it has to be more than zero',
+                None,
+            ),
+            ('idle = "8 d"', '"8 d" is too long: at most "7 d"', None),
+            ("idle = true", 'expected a duration such as "20 s", got true', None),
+            ("idle = {}", 'expected a duration such as "20 s", got a table', None),
+            ("memory = 1", "unknown setting", None),
+            ("ping = 1", "unknown setting", None),
+            ("handshakes = 1", "unknown setting", 'did you mean "handshake"?'),
+            ("workers = 1", "unknown setting", "it belongs at the top, above the first [table]"),
+            ("link_grace = 1", "unknown setting", "it belongs in [tenant.NAME]"),
+        ):
+            path = f"limits.{setting.partition(' ')[0]}"
+            self.expect(f"{LEAST}\n[limits]\n{setting}", (path, words, hint))
+
+    def test_units(self) -> None:
+        """What is no size or duration is refused with how one is written."""
+        for setting in ('message = "1 MB"', 'idle = "soon"', "idle = -1", "drain = inf"):
+            ((path, text, _),) = problems(tomllib.loads(f"{LEAST}\n[limits]\n{setting}"))
+            with self.subTest(setting):
+                self.assertEqual(path, f"limits.{setting.partition(' ')[0]}")
+                self.assertIn("s, min" if "message" not in setting else "MiB", text)
+
+    def test_tenants(self) -> None:
+        """A mistake of a tenant is named with its path and what was meant."""
+        for setting, words, hint in (
+            (
+                'path = "ws"',
+                '"ws" is no path: a slash, then ASCII without spaces, query or fragment',
+                'did you mean "/ws"?',
+            ),
+            *(
+                (
+                    f'path = "{path}"',
+                    f'"{path}" is no path: a slash, then ASCII without spaces, query or fragment',
+                    None,
+                )
+                for path in ("/a b", "/a?b", "/a#b", "/é")
+            ),
+            (
+                'mode = "tunel"',
+                '"tunel" is none of "relay", "tunnel"',
+                'did you mean "tunnel"?',
+            ),
+            (
+                'mode = "session"',
+                '"session" is not supported by this version: it has "relay" and "tunnel"',
+                None,
+            ),
+            ("mode = 1", "expected a string, got 1", None),
+            (
+                'framing = "int64"',
+                '"int64" is none of "int32", "int32le", "int16", "netstring", "line", "nul"',
+                'did you mean "int16"?',
+            ),
+            (
+                'message_type = "txt"',
+                '"txt" is none of "text", "binary", "tagged"',
+                'did you mean "text"?',
+            ),
+            ('link_grace = "x" ', None, None),
+            ('text = "refuse"', 'means nothing in mode "relay"', 'it belongs to mode "tunnel"'),
+            ('compression = "yes"', 'expected true or false, got "yes"', None),
+            ('site = ""', "is empty: expected a folder with pages", None),
+            (
+                'subprotocols = "mqtt"',
+                'expected a list, got "mqtt"',
+                'write ["mqtt"]',
+            ),
+            ("dial_timeout = 0", "0 is too short: it has to be more than zero", None),
+            ('bakend = "x"', "unknown setting", 'did you mean "backend"?'),
+            ('name = "x"', "unknown setting", None),
+            ("idle = 1", "unknown setting", "it belongs in [limits]"),
+            ("listen = []", "unknown setting", "it belongs at the top, above the first [table]"),
+            ("message = 1", "unknown setting", "it belongs in the limits of [tenant.NAME]"),
+            ("window_bytes = 1", "unknown setting", "it belongs in the session of [tenant.NAME]"),
+            ("session = 1", "expected a table, got 1", None),
+            ("limits = []", "expected a table, got a list", None),
+        ):
+            path = f"tenant.default.{setting.partition(' ')[0]}"
+            found = problems(tomllib.loads(LEAST + setting))
+            with self.subTest(setting):
+                self.assertEqual(len(found), 1)
+                self.assertEqual(found[0], (path, words or found[0][1], hint))
+
+    def test_within_lists_and_tables(self) -> None:
+        """Paths lead into lists and nested tables."""
+        for setting, path, words, hint in (
+            (
+                'subprotocols = ["a", "a b", "A", "a"]',
+                "subprotocols[1]",
+                '"a b" is no subprotocol: expected a token as of RFC 6455',
+                None,
+            ),
+            (
+                "session = { window_bytes = 0 }",
+                "session.window_bytes",
+                '0 is too small: at least "1 B"',
+                None,
+            ),
+            (
+                "session = { ttl = 0 }",
+                "session.ttl",
+                "unknown setting",
+                None,
+            ),
+            (
+                "session = { link_grace = 0 }",
+                "session.link_grace",
+                "unknown setting",
+                "it belongs in [tenant.NAME]",
+            ),
+            (
+                "limits = { mesage = 1 }",
+                "limits.mesage",
+                "unknown setting",
+                'did you mean "message"?',
+            ),
+            (
+                "limits = { idle = 1 }",
+                "limits.idle",
+                "unknown setting",
+                "it belongs in [limits]",
+            ),
+        ):
+            found = problems(tomllib.loads(LEAST + setting))
+            with self.subTest(setting):
+                self.assertEqual(found[0], (f"tenant.default.{path}", words, hint))
+
+    def test_higher_limit_is_advised_against(self) -> None:
+        """A tenant's limit above the node's is taken, has no effect, and is spoken of."""
+        self.assertEqual(advice(load(LEAST + 'limits = { message = "1 MiB" }')), [])
+        loaded = load(LEAST + 'limits = { message = "2 MiB", connections = 20001 }')
+        self.assertEqual(effective_message_limit(loaded, loaded.tenants[0]), 1024 * 1024)
+        self.assertEqual(
+            advice(loaded),
+            [
+                "tenant.default.limits.message: the node's 1 MiB is lower, and holds"
+                " (lower this one, or raise limits.message)",
+                "tenant.default.limits.connections: the node's 20000 is lower, and holds"
+                " (lower this one, or raise limits.connections)",
+            ],
+        )
+
+    def test_hosts(self) -> None:
+        """Hosts have to be there, to be names, and to be said once."""
+        backend = 'backend = "tcp:h:1"'
+        nothing = 'such as hosts = ["shop.example.com"], or ["*"] for every host'
+        for hosts, path, words, hint in (
+            ("", "hosts", "is missing", nothing),
+            ("hosts = []", "hosts", "is an empty list", nothing),
+            (
+                'hosts = "a.example"',
+                "hosts",
+                'expected a list, got "a.example"',
+                'write ["a.example"]',
+            ),
+            (
+                'hosts = ["a.example", "a_.example/"]',
+                "hosts[1]",
+                '"a_.example/" is no host name, "*.suffix" or "*"',
+                "only the name: no scheme, port or path",
+            ),
+            (
+                'hosts = ["a.*.example"]',
+                "hosts[0]",
+                '"a.*.example" is no host name, "*.suffix" or "*"',
+                None,
+            ),
+            (
+                'hosts = ["a.example", "b.example", "A.example."]',
+                "hosts[2]",
+                '"a.example" is in the list twice',
+                None,
+            ),
+        ):
+            self.expect(f"[tenant.t]\n{hosts}\n{backend}", (f"tenant.t.{path}", words, hint))
+
+    def test_backends(self) -> None:
+        """Backends have to be there, as one string or a list, each one that Twisted takes."""
+        nothing = 'such as backend = "tcp:127.0.0.1:7000"'
+        for backend, path, words, hint in (
+            ("", "backend", "is missing", nothing),
+            ("backend = []", "backend", "is an empty list", nothing),
+            ("backend = 5", "backend", "expected a list, got 5", None),
+            ('backend = "tcp:h"', "backend", "port missing: expected tcp:HOST:PORT", None),
+            (
+                'backend = ["tcp:h:1", "h:1"]',
+                "backend[1]",
+                "does not say how to connect",
+                'did you mean "tcp:h:1"?',
+            ),
+        ):
+            self.expect(f'[tenant.t]\nhosts = ["*"]\n{backend}', (f"tenant.t.{path}", words, hint))
+
+    def test_modes(self) -> None:
+        """A setting that means nothing in the tenant's mode is an error, not ignored."""
+        for setting in (
+            'framing = "int32"',
+            'message_type = "text"',
+            'link_grace = "30 s"',
+            "session = {}",
+        ):
+            path = f"tenant.default.{setting.partition(' ')[0]}"
+            self.expect(
+                f'{LEAST}mode = "tunnel"\n{setting}',
+                (path, 'means nothing in mode "tunnel"', 'it belongs to mode "relay"'),
+            )
+
+    def test_subprotocols_are_unique(self) -> None:
+        """A subprotocol is listed once; letter case counts."""
+        self.expect(
+            LEAST + 'subprotocols = ["mqtt", "MQTT", "mqtt"]',
+            ("tenant.default.subprotocols[2]", '"mqtt" is in the list twice', None),
+        )
+
+    def test_two_tenants_claim_one_place(self) -> None:
+        """Host and path lead to one tenant; the error names both."""
+        one = '[tenant.one]\nhosts = ["a.example", "*"]\nbackend = "tcp:h:1"\n'
+        two = '[tenant.two]\nhosts = ["b.example", "A.EXAMPLE", "*"]\nbackend = "tcp:h:1"\n'
+        other = "give one of them another path"
+        self.expect(
+            one + two,
+            (
+                "tenant.two.hosts[1]",
+                'tenant "one" has "a.example" with path "/ws" already',
+                other,
+            ),
+            ("tenant.two.hosts[2]", 'tenant "one" has "*" with path "/ws" already', other),
+        )
+        self.expect(one + two + 'path = "/two"')
+        self.expect(
+            one + two + 'path = "two"',
+            (
+                "tenant.two.path",
+                '"two" is no path: a slash, then ASCII without spaces, query or fragment',
+                'did you mean "/two"?',
+            ),
+        )
+
+    def test_two_sites_for_one_host(self) -> None:
+        """One host's pages are those of one tenant; the other's would never be seen."""
+        one = '[tenant.one]\nhosts = ["a.example"]\nbackend = "tcp:h:1"\nsite = "x"\n'
+        two = '[tenant.two]\nhosts = ["a.example"]\npath = "/b"\nbackend = "tcp:h:1"\n'
+        self.expect(one + two)
+        self.expect(
+            one + two + 'site = "y"',
+            ("tenant.two.site", 'tenant "one" shows the pages of "a.example" already', None),
+        )
+
+    def test_names(self) -> None:
+        """A tenant's name fits into logs and metrics, and no two differ in letter case only."""
+        rest = 'backend = "tcp:h:1"\n'
+        words = "is no name for a tenant: 1 to 64 letters, digits, - and _"
+        long = "x" * 65
+        for key, path, shown in (
+            ('"a b"', 'tenant."a b"', '"a b"'),
+            ('"ä"', 'tenant."ä"', '"ä"'),
+            ('""', 'tenant.""', '""'),
+            (long, f'tenant."{"x" * 59}…"', f'"{"x" * 59}…"'),
+        ):
+            self.expect(f'[tenant.{key}]\nhosts = ["x"]\n{rest}', (path, f"{shown} {words}", None))
+        self.expect(
+            f'[tenant.shop]\nhosts = ["x"]\n{rest}[tenant.Shop]\nhosts = ["y"]\n{rest}',
+            (
+                "tenant.Shop",
+                'differs from tenant "shop" in upper and lower case only',
+                None,
+            ),
+        )
+
+    def test_no_tenant(self) -> None:
+        """Without a tenant there is nothing to do, and the error says how to have one."""
+        words = "no tenant is configured; add [tenant.NAME] or pass --backend"
+        self.expect("", ("tenant", words, None))
+        self.expect("[tenant]", ("tenant", words, None))
+
+    def test_tenants_that_are_no_tables(self) -> None:
+        """A tenant without a name of its own is told how tenants are written."""
+        hint = "a tenant is a table, [tenant.NAME]"
+        self.expect("tenant = 5", ("tenant", "expected a table, got 5", hint))
+        self.expect(
+            '[tenant]\nbackend = "tcp:h:1"',
+            ("tenant.backend", 'expected a table, got "tcp:h:1"', hint),
+        )
+
+    def test_no_table_at_all(self) -> None:
+        """What is no table is refused as a whole."""
+        self.assertEqual(problems([1]), [("", "expected a table, got a list", None)])
+
+    def test_a_bug_is_no_mistake(self) -> None:
+        """An error that no check has made is not blamed on the file."""
+
+        class Broken(dict[str, object]):
+            def __getitem__(self, key: str) -> object:
+                raise TypeError("a bug")
+
+        self.assertRaises(TypeError, load_settings, Broken(fallback="localhost"))
+
+    def test_all_at_once(self) -> None:
+        """One look at a bad file shows all that is wrong with it, in its own order."""
+        error = self.assertRaises(
+            ConfigError,
+            load,
+            """
+            listen = ["tls:8889", "tcp:8889", "tls:99999"]
+            fallbak = "localhost"
+            workers = 4
+            message = "1 MiB"
+            certificates = ""
+            [limits]
+            idle = "-1 s"
+            conections = 3
+            header = 10
+            [tenant.shop1]
+            hosts = ["a.example", "https://x/"]
+            bakend = "tcp:1.2.3.4:5"
+            mode = "tunel"
+            framing = "int23"
+            limits = { connections = 30000, message = true }
+            [tenant.shop2]
+            compression = { key = "secret" }
+            hosts = ["A.example"]
+            backend = ["tcp:h:1", "ssl:h:1"]
+            mode = "tunnel"
+            link_grace = "9 d"
+            """,
+        )
+        self.assertEqual(
+            [str(problem) for problem in error.problems],
+            [
+                "listen[1]: is where listen[0] listens already",
+                'listen[2]: port: "99999" is no number from 0 to 65535',
+                'fallbak: unknown setting (did you mean "fallback"?)',
+                "workers: more than one worker is not supported by this version",
+                "message: unknown setting (it belongs in [limits])",
+                'certificates: is empty, and "tls:8889" needs a folder with certificates',
+                "limits.idle: '-1 s' is no duration: write a number and one of ms, s, min, h, d, "
+                'as in "20 s"',
+                'limits.conections: unknown setting (did you mean "connections"?)',
+                'limits.header: 10 is too small: at least "1 KiB"',
+                'tenant.shop1.hosts[1]: "https://x/" is no host name, "*.suffix" or "*" '
+                "(only the name: no scheme, port or path)",
+                'tenant.shop1.bakend: unknown setting (did you mean "backend"?)',
+                'tenant.shop1.mode: "tunel" is none of "relay", "tunnel" (did you mean "tunnel"?)',
+                'tenant.shop1.framing: "int23" is none of "int32", "int32le", "int16", '
+                '"netstring", "line", "nul" (did you mean "int32"?)',
+                'tenant.shop1.limits.message: expected a size such as "16 KiB", got true',
+                'tenant.shop1.backend: is missing (such as backend = "tcp:127.0.0.1:7000")',
+                "tenant.shop2.compression: expected true or false, got a table",
+                'tenant.shop2.hosts[0]: tenant "shop1" has "a.example" with path "/ws" already '
+                "(give one of them another path)",
+                'tenant.shop2.backend[1]: unknown kind "ssl": expected one of "tcp", "tls", '
+                '"unix" (did you mean "tls"?)',
+                'tenant.shop2.link_grace: "9 d" is too long: at most "7 d"',
+                'tenant.shop2.link_grace: means nothing in mode "tunnel" '
+                '(it belongs to mode "relay")',
+            ],
+        )
+        self.assertEqual(str(error).split("\n"), [str(each) for each in error.problems])
+        self.assertIsInstance(error.problems[0], Problem)
+
+
+# Words that mean something, in places where they may, and anything else.
+WORDS = st.sampled_from(["", "*", "a.example", "/ws", "1 s", "1 KiB", "mqtt"]) | st.sampled_from(
+    ["tls:1", "tcp:h:1", "unix:/a", "relay", "tunnel", "session", "int16", "tagged", "utf-8"]
+)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | WORDS
+KEYS = st.text(max_size=5) | st.sampled_from(
+    [key for table in (Settings, Limits, Tenant, SessionSettings) for key in keys_of(table)]
+)
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=8,
+)
+TENANTS = st.dictionaries(
+    st.sampled_from(["a", "A", "b"]) | st.text(max_size=3),
+    ANYTHING
+    | st.fixed_dictionaries(
+        {},
+        optional={
+            "hosts": st.lists(WORDS, max_size=3) | ANYTHING,
+            "backend": st.lists(WORDS, max_size=2) | ANYTHING,
+            "mode": WORDS,
+            "path": WORDS,
+            "site": WORDS,
+            "limits": st.dictionaries(KEYS, SCALARS, max_size=3) | ANYTHING,
+            "session": ANYTHING,
+            "subprotocols": st.lists(WORDS, max_size=3) | ANYTHING,
+        },
+    ),
+    max_size=3,
+)
+TABLES = st.fixed_dictionaries(
+    {},
+    optional={
+        "tenant": TENANTS | ANYTHING,
+        "listen": st.lists(WORDS, max_size=3) | ANYTHING,
+        "limits": st.dictionaries(KEYS, SCALARS, max_size=4) | ANYTHING,
+        "certificates": SCALARS,
+    },
+) | st.dictionaries(KEYS, ANYTHING, max_size=6)
+
+# Tables that are right in themselves; what is drawn above may spoil one of them.
+RIGHT_LIMITS = st.fixed_dictionaries(
+    {}, optional={"message": st.integers(1, MIB), "connections": st.integers(1, 20000)}
+)
+RIGHT_TABLES = st.fixed_dictionaries(
+    {
+        "tenant": st.fixed_dictionaries(
+            {
+                "a": st.fixed_dictionaries(
+                    {
+                        "hosts": st.sets(st.sampled_from(["x", "*.x", "*"]), min_size=1).map(list),
+                        "backend": st.sampled_from(["tcp:h:1", "unix:/a", ["tls:h:1", "tcp:h:1"]]),
+                    },
+                    optional={
+                        "mode": st.sampled_from(["relay", "tunnel"]),
+                        "path": st.sampled_from(["/", "/ws"]),
+                        "compression": st.booleans(),
+                        "limits": RIGHT_LIMITS,
+                    },
+                )
+            }
+        )
+    },
+    optional={"listen": st.sampled_from([["tls:1"], ["tcp:0", "unix:/a"]])},
+)
+TOUCHED_TABLES = st.builds(
+    merge,
+    RIGHT_TABLES,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "limits": RIGHT_LIMITS | ANYTHING,
+            "tenant": st.dictionaries(
+                st.sampled_from(["a", "b"]),
+                st.dictionaries(KEYS, WORDS | ANYTHING, max_size=2),
+                max_size=1,
+            ),
+        },
+    ),
+)
+
+
+class AnyTableTests(SynchronousTestCase):
+    """`load_settings`, of whatever there may be."""
+
+    def check(self, raw: dict[str, Any]) -> None:
+        """Load: the result has to be settings, or a list of printable problems."""
+        try:
+            loaded = load_settings(raw)
+        except ConfigError as error:
+            self.assertTrue(error.problems)
+            for problem in error.problems:
+                self.assertTrue(str(problem).isprintable())
+        else:
+            self.assertTrue(all(line.isprintable() for line in describe(loaded)))
+            for tenant in loaded.tenants:
+                self.assertGreater(effective_message_limit(loaded, tenant), 0)
+
+    @given(TABLES)
+    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    def test_anything(self, raw: dict[str, Any]) -> None:
+        """Any table is settings, or a list of mistakes; never another exception."""
+        self.check(raw)
+
+    @given(TOUCHED_TABLES)
+    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    def test_nearly_right(self, raw: dict[str, Any]) -> None:
+        """So is a table that was right until something in it was changed."""
+        self.check(raw)
+
+    @given(RIGHT_TABLES)
+    @settings(deadline=None)
+    def test_right(self, raw: dict[str, Any]) -> None:
+        """What has no mistake is never refused, and twice the same is the same."""
+        self.assertEqual(load_settings(raw), load_settings(raw))
+
+
+class MessageLimitTests(SynchronousTestCase):
+    """`effective_message_limit`."""
+
+    def test_the_least_of_all(self) -> None:
+        """A message is bounded by the node, the tenant, and what a frame can say."""
+        for node, settings_of_tenant, limit in (
+            ("1 MiB", "", MIB),
+            ("1 MiB", 'limits = { message = "64 KiB" }', 65536),
+            ("1 MiB", 'framing = "int16"', 65535),
+            ("1 MiB", 'framing = "int16"\nmessage_type = "tagged"', 65534),
+            ("1 MiB", 'framing = "int16"\nlimits = { message = 100 }', 100),
+            ("8 GiB", 'framing = "int32"\nmessage_type = "tagged"', 2**32 - 2),
+            ("8 GiB", 'framing = "netstring"\nmessage_type = "tagged"', 8 * 1024 * MIB),
+            ("8 GiB", 'mode = "tunnel"', 8 * 1024 * MIB),
+        ):
+            with self.subTest(settings_of_tenant):
+                loaded = load(f'{LEAST}{settings_of_tenant}\n[limits]\nmessage = "{node}"')
+                self.assertEqual(effective_message_limit(loaded, loaded.tenants[0]), limit)
+
+
+class MergeTests(SynchronousTestCase):
+    """`merge`."""
+
+    def test_flags_win(self) -> None:
+        """Tables are merged at any depth; lists and values are replaced by the flag's."""
+        file = {
+            "listen": ["tls:1", "tls:2"],
+            "fallback": "a",
+            "limits": 5,
+            "tenant": {"default": {"path": "/a", "hosts": ["x"]}, "shop": {"path": "/b"}},
+        }
+        flags = {
+            "listen": ["tcp:3"],
+            "limits": {"idle": 1},
+            "tenant": {"default": {"path": "/c", "mode": "relay"}, "new": {"path": "/d"}},
+        }
+        before = repr((file, flags))
+        self.assertEqual(
+            merge(file, flags),
+            {
+                "listen": ["tcp:3"],
+                "fallback": "a",
+                "limits": {"idle": 1},
+                "tenant": {
+                    "default": {"path": "/c", "hosts": ["x"], "mode": "relay"},
+                    "shop": {"path": "/b"},
+                    "new": {"path": "/d"},
+                },
+            },
+        )
+        self.assertEqual(repr((file, flags)), before)
+
+    def test_flags_alone(self) -> None:
+        """Flags without a file mean what a file with the same settings means."""
+        flags = {"tenant": {"default": {"hosts": ("*",), "backend": ("tcp:127.0.0.1:7000",)}}}
+        self.assertEqual(load_settings(merge({}, flags)), load(LEAST))
+
+
+class DescribeTests(SynchronousTestCase):
+    """`describe`."""
+
+    def test_least(self) -> None:
+        """The shortest file is described without a word on what was not said."""
+        self.assertEqual(
+            describe(load(LEAST)),
+            [
+                "listen          tls:8889 (TLS)",
+                "certificates    certs (fallback: none)",
+                "tenant default",
+                "  hosts         *",
+                "  path          /ws",
+                "  mode          relay (framing int32, text messages)",
+                "  backend       tcp:127.0.0.1:7000",
+            ],
+        )
+
+    def test_full(self) -> None:
+        """Listeners, tenants, and the limits that differ from the default are told."""
+        self.assertEqual(
+            describe(load(FULL)),
+            [
+                "listen          tls:8889 (TLS)",
+                "listen          tcp:8888:interface=127.0.0.1 (plain)",
+                "listen          unix:/run/orion.sock:mode=660 (plain)",
+                "certificates    /etc/orion/certs (fallback: localhost)",
+                "limits          message 4 MiB, header 8 KiB, connections 1000, "
+                "connections_per_ip 20, pending_handshakes 51, pending_handshakes_per_ip 3, "
+                "handshake 2500 ms, ping_every 25 s, ping_timeout 11 s, idle 10 min, drain 0 s",
+                "tenant shop1",
+                "  hosts         webedit01.example.com, *.shop1.example",
+                "  path          /orion/ws",
+                "  mode          relay (framing int16, tagged messages)",
+                "  backend       tcp:10.1.0.5:7000, tls:orion.example:7001:timeout=3",
+                "  subprotocols  orion.v1",
+                "  site          frontend/editor/dist",
+                "  compression   permessage-deflate",
+                "  limits        link_grace 1 min, dial_timeout 2 s, window_bytes 2 MiB, "
+                "message 1 MiB, connections 500",
+                "tenant Vnc_2",
+                "  hosts         webedit01.example.com",
+                "  path          /vnc",
+                "  mode          tunnel (text messages: utf-8)",
+                "  backend       unix:/run/vnc.sock",
+                "  subprotocols  binary, mqtt",
+            ],
+        )
+
+    def test_plain(self) -> None:
+        """Certificates are not mentioned where none are used."""
+        lines = describe(load('listen = ["tcp:80"]' + LEAST))
+        self.assertEqual(lines[:2], ["listen          tcp:80 (plain)", "tenant default"])

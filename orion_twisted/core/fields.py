@@ -8,6 +8,7 @@ that makes one from what the file says, or says in one line why it cannot.
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal, TypeAlias, get_args
 
 from attrs import frozen
@@ -16,6 +17,7 @@ from orion_twisted.core.addresses import Listener, check_backend, parse_listener
 from orion_twisted.core.frames import FRAMINGS
 from orion_twisted.core.hostnames import EVERYTHING, normalise_pattern
 from orion_twisted.core.messages import MESSAGE_TYPES
+from orion_twisted.core.origins import ANY_ORIGIN, NULL_ORIGIN, normalise_origin
 from orion_twisted.core.problems import MOST_SHOWN, BadValue, listing, near_miss, quoted, shown
 from orion_twisted.core.units import format_duration, format_size, parse_duration, parse_size
 
@@ -24,6 +26,9 @@ LEAST_HEADER = parse_size("1 KiB")
 
 LONGEST_DURATION = parse_duration("7 d")
 """Seconds; the reactor's poll can wait for 24 days at most."""
+
+ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
+"""How a token may be signed (RFC 7518 section 3.1, RFC 8037)."""
 
 # In a URL's path as it travels: visible ASCII without what ends the path.
 _URL_PATH = re.compile(r"/[!\"$->@-~]*")
@@ -62,6 +67,20 @@ def _site(raw: object) -> str:
     text = _folder(raw)
     if not text:
         raise BadValue("is empty: expected a folder with pages")
+    return text
+
+
+def _file(raw: object) -> str:
+    text = _folder(raw)
+    if not text:
+        raise BadValue("is empty: expected a file")
+    return text
+
+
+def _name(raw: object) -> str:
+    text = _text(raw)
+    if not (text and text.isprintable()):
+        raise BadValue(f"{quoted(text)} is empty or has control characters")
     return text
 
 
@@ -165,6 +184,56 @@ def _token(raw: object) -> str:
     return text
 
 
+def _rate(raw: object) -> int:
+    if raw == 0 and not isinstance(raw, bool):
+        return 0
+    return _count(raw)
+
+
+def _size_or_zero(raw: object) -> int:
+    return _size(raw, least=0)
+
+
+def _origin(raw: object) -> str:
+    text = _text(raw)
+    if text in (ANY_ORIGIN, NULL_ORIGIN):
+        return text
+    origin = normalise_origin(text)
+    if origin is None:
+        raise BadValue(
+            f'{quoted(text)} is no origin: expected scheme://host[:port], "null" or "*"',
+            None if "://" in text else f"did you mean {quoted(f'https://{text}')}?",
+        )
+    return origin
+
+
+def _embedder(raw: object) -> str:
+    text = _text(raw)
+    scheme, _, rest = text.partition("://")
+    if normalise_origin(f"{scheme}://{rest.removeprefix('*.')}") is None:
+        raise BadValue(
+            f"{quoted(text)} is no page's origin: expected scheme://host[:port] or"
+            " scheme://*.suffix",
+            None if "://" in text else f"did you mean {quoted(f'https://{text}')}?",
+        )
+    return text.lower()
+
+
+def _network(raw: object) -> IPv4Network | IPv6Network:
+    text = _text(raw)
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise BadValue(f"{quoted(text)} is no network: {error}", "such as 10.0.0.0/8") from None
+
+
+def _admin(raw: object) -> Listener:
+    listener = _listener(raw)
+    if listener.kind not in ("tcp", "unix"):
+        raise BadValue(f"{quoted(str(listener))} is neither tcp: nor unix:")
+    return listener
+
+
 Mode: TypeAlias = Literal["relay", "tunnel"]
 TextRule: TypeAlias = Literal["refuse", "utf-8"]
 
@@ -183,6 +252,15 @@ HostPattern: TypeAlias = Annotated[str, Reads(_host)]
 CertificateName: TypeAlias = Annotated[str, Reads(_certificate_name)]
 UrlPath: TypeAlias = Annotated[str, Reads(_url_path)]
 Token: TypeAlias = Annotated[str, Reads(_token)]
+Rate: TypeAlias = Annotated[int, Reads(_rate)]
+SizeOrZero: TypeAlias = Annotated[int, Reads(_size_or_zero)]
+Origin: TypeAlias = Annotated[str, Reads(_origin)]
+Embedder: TypeAlias = Annotated[str, Reads(_embedder)]
+Network: TypeAlias = Annotated[IPv4Network | IPv6Network, Reads(_network)]
+AdminListener: TypeAlias = Annotated[Listener, Reads(_admin)]
+Name: TypeAlias = Annotated[str, Reads(_name)]
+File: TypeAlias = Annotated[str, Reads(_file)]
+Algorithm: TypeAlias = Annotated[str, Reads(partial(_choice, words=ALGORITHMS))]
 ModeName: TypeAlias = Annotated[Mode, Reads(_mode)]
 FramingName: TypeAlias = Annotated[str, Reads(partial(_choice, words=tuple(FRAMINGS)))]
 MessageType: TypeAlias = Annotated[str, Reads(partial(_choice, words=MESSAGE_TYPES))]

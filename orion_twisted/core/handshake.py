@@ -25,6 +25,9 @@ TOKEN_CHARACTERS = frozenset(
 )
 """RFC 9110 section 5.6.2."""
 
+PLAIN_CHARACTERS = frozenset(b"\t" + bytes(range(0x20, 0x7F)))
+"""Of a header that goes on to the WebSocket library: its own parser ends a line at NEL (0x85)."""
+
 
 @frozen
 class Request:
@@ -142,7 +145,7 @@ def _websocket(request: Request, tenant: Tenant) -> Upgrade | Refused:
         return Refused(
             HTTPStatus.UPGRADE_REQUIRED,
             "not_websocket",
-            ((b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")),
+            ((b"Upgrade", b"websocket"), (b"Connection", b"Upgrade, close")),
         )
     if request.values(b"transfer-encoding") or request.values(b"content-length"):
         return Refused(HTTPStatus.BAD_REQUEST, "upgrade_with_body")
@@ -153,7 +156,7 @@ def _websocket(request: Request, tenant: Tenant) -> Upgrade | Refused:
             (
                 (b"Sec-WebSocket-Version", WEBSOCKET_VERSION),
                 (b"Upgrade", b"websocket"),
-                (b"Connection", b"Upgrade"),
+                (b"Connection", b"Upgrade, close"),
             ),
         )
     key = request.values(b"sec-websocket-key")
@@ -166,11 +169,14 @@ def _websocket(request: Request, tenant: Tenant) -> Upgrade | Refused:
         or not all(TOKEN_CHARACTERS.issuperset(each) for each in offered)
     ):
         return Refused(HTTPStatus.BAD_REQUEST, "subprotocols")
+    extensions = b", ".join(request.values(b"sec-websocket-extensions"))
+    if not PLAIN_CHARACTERS.issuperset(extensions):
+        return Refused(HTTPStatus.BAD_REQUEST, "extensions")
     return Upgrade(
         tenant=tenant,
         key=key[0],
         subprotocol=_first_common([each.decode("ascii") for each in offered], tenant.subprotocols),
-        extensions=b", ".join(request.values(b"sec-websocket-extensions")),
+        extensions=extensions,
     )
 
 

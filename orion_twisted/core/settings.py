@@ -9,11 +9,15 @@ from attrs import field, frozen
 
 from orion_twisted.core.addresses import Listener
 from orion_twisted.core.fields import (
+    AdminListener,
+    Algorithm,
     Backend,
     CertificateName,
     Count,
     Duration,
     DurationOrZero,
+    Embedder,
+    File,
     Flag,
     Folder,
     FramingName,
@@ -22,8 +26,13 @@ from orion_twisted.core.fields import (
     ListenerField,
     MessageType,
     ModeName,
+    Name,
+    Network,
+    Origin,
+    Rate,
     SiteFolder,
     Size,
+    SizeOrZero,
     TextRuleName,
     Token,
     UrlPath,
@@ -50,11 +59,19 @@ class Limits:
     connections: Count = 20_000
     """Browsers, all tenants together."""
     connections_per_ip: Count = 200
+    connect_rate_per_ip: Rate = 1000
+    """New connections per second of one address; 0 is no limit."""
     pending_handshakes: Count = 512
     """Sockets that have not finished TLS and the upgrade; they take no browser's place."""
     pending_handshakes_per_ip: Count = 32
     handshake: Duration = 5.0
     """From accept to the end of the upgrade."""
+    message_time: Duration = 120.0
+    """From the first byte of a message to its last."""
+    message_rate: Rate = 0
+    """Messages per second of one browser; 0 is no limit."""
+    byte_rate: SizeOrZero = 0
+    """Payload bytes per second of one browser; 0 is no limit."""
     ping_every: Duration = 20.0
     ping_timeout: Duration = 10.0
     """How long a browser may take to answer a ping."""
@@ -78,6 +95,21 @@ class SessionSettings:
 
     window_bytes: Size = 1 * MIB
     """How much may wait towards the backend; then the browser is read no further."""
+
+
+@frozen(kw_only=True)
+class TokenSettings:
+    """The tokens that let browsers in: JSON Web Tokens (RFC 7519)."""
+
+    key_file: File
+    """A key, or a folder of keys, each named by its id."""
+    algorithms: tuple[Algorithm, ...] = ("HS256",)
+    required: Flag = True
+    """Whether a browser without one stays outside."""
+    audience: Name = "orion-bridge"
+    """What ``aud`` has to name."""
+    most_life: Duration = 3600.0
+    """The longest time from now to ``exp``."""
 
 
 @frozen(kw_only=True)
@@ -106,6 +138,15 @@ class Tenant:
     """Whether permessage-deflate is agreed to."""
     site: SiteFolder | None = None
     """A folder of pages."""
+    origins: tuple[Origin, ...] | None = None
+    """Whose pages may connect; None: those of the request's own host."""
+    allow_no_origin: Flag = False
+    """With ``origins``: whether a client that is no browser may come without a token."""
+    embed_in: tuple[Embedder, ...] = ()
+    """Whose pages may show this tenant's in a frame."""
+    token: TokenSettings | None = None
+    client_ca: File | None = None
+    """A file of authorities; with it, clients have to show a certificate of theirs."""
     session: SessionSettings = SessionSettings()
     limits: TenantLimits = TenantLimits()
 
@@ -123,6 +164,12 @@ class Settings:
     """A folder."""
     fallback: CertificateName | None = None
     """The certificate that answers missing and unknown names."""
+    strict_sni: Flag = False
+    """Refuse handshakes for unknown and missing names, instead of falling back."""
+    admin: AdminListener | None = None
+    """Where health, metrics and the dashboard are."""
+    proxy_protocol_from: tuple[Network, ...] = ()
+    """Networks of proxies, whose connections must begin with a PROXY header."""
     workers: Workers = 1
     limits: Limits = Limits()
     tenants: tuple[Tenant, ...] = ()

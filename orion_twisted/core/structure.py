@@ -22,7 +22,14 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from orion_twisted.core.fields import Reads
 from orion_twisted.core.problems import BadValue, near_miss, shown
-from orion_twisted.core.settings import Limits, SessionSettings, Settings, Tenant, TenantLimits
+from orion_twisted.core.settings import (
+    Limits,
+    SessionSettings,
+    Settings,
+    Tenant,
+    TenantLimits,
+    TokenSettings,
+)
 
 Hook: TypeAlias = Callable[[Any, Any], Any]
 Steps: TypeAlias = tuple[str | int, ...]
@@ -32,6 +39,7 @@ Mistake: TypeAlias = tuple[Steps, BadValue]
 EXAMPLES = {
     "hosts": 'such as hosts = ["shop.example.com"], or ["*"] for every host',
     "backend": 'such as backend = "tcp:127.0.0.1:7000"',
+    "key_file": 'such as key_file = "keys/shop1"',
 }
 """How the settings that have no default may look."""
 
@@ -41,13 +49,15 @@ PLACES: dict[type[AttrsInstance], str] = {
     Tenant: "in [tenant.NAME]",
     TenantLimits: "in the limits of [tenant.NAME]",
     SessionSettings: "in the session of [tenant.NAME]",
+    TokenSettings: "in the token of [tenant.NAME]",
 }
 NEIGHBOURS: dict[type[AttrsInstance], tuple[type[AttrsInstance], ...]] = {
     Settings: (Limits, Tenant),
     Limits: (Settings, Tenant),
-    Tenant: (TenantLimits, SessionSettings, Settings, Limits),
+    Tenant: (TenantLimits, SessionSettings, TokenSettings, Settings, Limits),
     TenantLimits: (Tenant, Limits, Settings),
     SessionSettings: (Tenant, Limits, Settings),
+    TokenSettings: (Tenant, Limits, Settings),
 }
 """Where else a key may belong, likeliest first: in TOML it is easily below the wrong [table]."""
 

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
@@ -213,7 +214,8 @@ class Gateway(Service):
     @property
     def port(self) -> int:
         """The TCP port of the first listener."""
-        return int(self.ports[0].getHost().port)
+        address: Any = self.ports[0].getHost()
+        return int(address.port)
 
     def stopService(self) -> Deferred[None]:
         """

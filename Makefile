@@ -1,0 +1,45 @@
+# `make demo` and `make test` do everything on a machine that has python3, make and a compiler.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+INSTALLED = $(VENV)/.installed
+
+.PHONY: help demo test lint format build clean
+
+help:
+	@echo "make demo     the gateway at work, on https://localhost:8889"
+	@echo "make test     every test, with all that it needs"
+	@echo "make lint     ruff, mypy"
+	@echo "make format   ruff's formatter"
+	@echo "make build    sdist and wheel, in dist/"
+	@echo "make clean    all of this away"
+
+$(INSTALLED): setup.cfg pyproject.toml
+	@echo "== making $(VENV) with the gateway and its tools (once, about a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=")'
+	@$(PYTHON) -m venv $(VENV) || { echo "no venv module; on Debian: apt-get install python3-venv"; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/orion-bridge demo
+
+test: $(INSTALLED)
+	@tests/debian-packages
+	$(BIN)/python -m pytest --quiet $(TESTS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+build: $(INSTALLED)
+	$(BIN)/python -m build
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis _trial_temp* htmlcov .coverage

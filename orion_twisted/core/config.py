@@ -27,6 +27,7 @@ from orion_twisted.core.settings import (
     Settings,
     Tenant,
     TenantLimits,
+    TokenSettings,
     effective_message_limit,
 )
 from orion_twisted.core.structure import EXAMPLES, Mistake, Steps, sound, structure
@@ -41,6 +42,7 @@ __all__ = [
     "Settings",
     "Tenant",
     "TenantLimits",
+    "TokenSettings",
     "advice",
     "describe",
     "effective_message_limit",
@@ -59,7 +61,7 @@ MODE_OF = {
 }
 """The settings of a tenant that mean something in one mode only."""
 
-SIZES = frozenset({"message", "header", "window_bytes"})
+SIZES = frozenset({"message", "header", "window_bytes", "byte_rate"})
 """The numbers that are bytes; those with a fraction are seconds, the others count something."""
 
 
@@ -108,7 +110,14 @@ def describe(settings: Settings) -> list[str]:
     ]
     if any(listener.secure for listener in settings.listen):
         fallback = settings.fallback or "none"
+        if settings.strict_sni:
+            fallback = "none, strict_sni"
         lines.append(f"certificates    {settings.certificates} (fallback: {fallback})")
+    if settings.proxy_protocol_from:
+        proxies = ", ".join(map(str, settings.proxy_protocol_from))
+        lines.append(f"proxies         {proxies} (with a PROXY header)")
+    if settings.admin is not None:
+        lines.append(f"admin           {settings.admin}")
     if changes := ", ".join(_changes(settings.limits)):
         lines.append(f"limits          {changes}")
     for tenant in settings.tenants:
@@ -138,6 +147,16 @@ def _describe_tenant(tenant: Tenant) -> Iterator[str]:
     yield f"  backend       {', '.join(tenant.backend)}"
     if tenant.subprotocols:
         yield f"  subprotocols  {', '.join(tenant.subprotocols)}"
+    if tenant.origins is not None:
+        yield f"  origins       {', '.join(tenant.origins) or 'none'}"
+    if tenant.embed_in:
+        yield f"  embed in      {', '.join(tenant.embed_in)}"
+    if tenant.token is not None:
+        need = "required" if tenant.token.required else "optional"
+        algorithms = ", ".join(tenant.token.algorithms)
+        yield f"  token         {need}, {algorithms}, {tenant.token.key_file}"
+    if tenant.client_ca is not None:
+        yield f"  client CA     {tenant.client_ca}"
     if tenant.site is not None:
         yield f"  site          {tenant.site}"
     if tenant.compression:
@@ -295,6 +314,9 @@ def _about_tenant(table: Mapping[str, Any]) -> Iterator[Mistake]:
         if mode is not None and other not in (None, mode):
             text = f"means nothing in mode {quoted(mode)}"
             yield (key,), BadValue(text, f"it belongs to mode {quoted(other)}")
+    if table.get("allow_no_origin") is True and "origins" not in table:
+        text = "means nothing without origins: then such clients are let in"
+        yield ("allow_no_origin",), BadValue(text)
     seen: set[str] = set()
     for index, subprotocol in _elements(Token, table.get("subprotocols")):
         if subprotocol in seen:

@@ -2,7 +2,7 @@
 From a request to what is done with it: upgraded, shown a page, or refused.
 
 The HTTP grammar has been checked before (`orion_twisted.web.gate`); here are the rules of RFC 6455
-section 4.2 and the routing by host and path.
+section 4.2, the routing by host and path, and the rules on where a page comes from.
 """
 
 from base64 import b64decode
@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TypeAlias
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
+from orion_twisted.core.bearer import TokenRefused, take_token
 from orion_twisted.core.hostnames import NameTable, host_of
+from orion_twisted.core.origins import OriginVerdict, judge_origin
 from orion_twisted.core.settings import Tenant
 
 WEBSOCKET_VERSION = b"13"
@@ -66,21 +68,32 @@ class Refused:
     No: a status, a reason that counters and logs use, and headers to send along.
 
     The answer's body is fixed by the status; nothing of the request is reflected.
+
+    Attributes:
+        embed_in: whose pages may show the answer in a frame, as in a tenant's settings; None
+            where no tenant was found, and nobody may.
     """
 
     status: HTTPStatus
     reason: str
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    embed_in: tuple[str, ...] | None = None
 
 
 @frozen
 class Upgrade:
-    """A WebSocket for ``tenant``: what is left of the handshake once it has been checked."""
+    """
+    A WebSocket for ``tenant``: what is left of the handshake once it has been checked.
+
+    Attributes:
+        token: to be verified before anybody is let in; None where none came and none is wanted.
+    """
 
     tenant: Tenant
     key: bytes = field(repr=False)
     subprotocol: str | None = None
     extensions: bytes = b""
+    token: str | None = field(default=None, repr=False)
 
 
 @frozen
@@ -103,6 +116,20 @@ def routes_of(tenants: Iterable[Tenant]) -> Routes:
     return NameTable(by_host)
 
 
+def frame_ancestors(embed_in: tuple[str, ...] | None) -> bytes:
+    """Return the directive that says whose pages may show ours (CSP level 3, section 6.4.2)."""
+    if embed_in is None:
+        return b"frame-ancestors 'none'"
+    return b"frame-ancestors " + (" ".join(embed_in) or "'self'").encode("ascii")
+
+
+def unauthorized(reason: str, status: HTTPStatus) -> Refused:
+    """Return the refusal of a token, or of its absence (RFC 6750 section 3)."""
+    if status is HTTPStatus.UNAUTHORIZED:
+        return Refused(status, reason, ((b"WWW-Authenticate", b"Bearer"),))
+    return Refused(status, reason)
+
+
 def unavailable(reason: str, retry_after: int) -> Refused:
     """Return a refusal that asks to come back after so many seconds."""
     return Refused(
@@ -122,21 +149,25 @@ def decide(request: Request, routes: Routes) -> Decision:
     if tenants is None:
         return Refused(HTTPStatus.MISDIRECTED_REQUEST, "host_unknown")
     tenant = next((each for each in tenants if each.path == request.path), None)
-    if tenant is not None:
-        return _websocket(request, tenant)
     home = next((each for each in tenants if each.site is not None), None)
-    if home is None or _wants_websocket(request):
-        return Refused(HTTPStatus.NOT_FOUND, "path_unknown")
-    if request.method not in ("GET", "HEAD"):
-        return Refused(HTTPStatus.METHOD_NOT_ALLOWED, "method", ((b"Allow", b"GET, HEAD"),))
-    return Page(home)
+    if tenant is not None:
+        decision: Decision = _websocket(request, tenant, host[0])
+    elif home is None or _wants_websocket(request):
+        decision = Refused(HTTPStatus.NOT_FOUND, "path_unknown")
+    elif request.method not in ("GET", "HEAD"):
+        decision = Refused(HTTPStatus.METHOD_NOT_ALLOWED, "method", ((b"Allow", b"GET, HEAD"),))
+    else:
+        decision = Page(home)
+    if isinstance(decision, Refused):
+        return evolve(decision, embed_in=(tenant or home or tenants[0]).embed_in)
+    return decision
 
 
 def _wants_websocket(request: Request) -> bool:
     return any(each.lower() == b"websocket" for each in request.listed(b"upgrade"))
 
 
-def _websocket(request: Request, tenant: Tenant) -> Upgrade | Refused:
+def _websocket(request: Request, tenant: Tenant, host: str) -> Decision:
     """Check RFC 6455 section 4.2.1, in the order in which it lists the parts of a handshake."""
     if request.method != "GET":
         return Refused(HTTPStatus.METHOD_NOT_ALLOWED, "method", ((b"Allow", b"GET"),))
@@ -172,11 +203,26 @@ def _websocket(request: Request, tenant: Tenant) -> Upgrade | Refused:
     extensions = b", ".join(request.values(b"sec-websocket-extensions"))
     if not PLAIN_CHARACTERS.issuperset(extensions):
         return Refused(HTTPStatus.BAD_REQUEST, "extensions")
+    origins = [value.decode("ascii", "replace") for value in request.values(b"origin")]
+    verdict = judge_origin(origins, host, tenant.origins, tenant.allow_no_origin)
+    if verdict is OriginVerdict.FOREIGN:
+        return Refused(HTTPStatus.FORBIDDEN, "origin")
+    try:
+        # Taken out for every tenant, so that no token is ever echoed.
+        offer = take_token([each.decode("ascii") for each in offered], request.query)
+    except TokenRefused as error:
+        return unauthorized(error.reason, error.status)
+    if tenant.token is None and verdict is OriginVerdict.NEEDS_TOKEN:
+        return Refused(HTTPStatus.FORBIDDEN, "origin_missing")
+    wanted = tenant.token is not None and tenant.token.required
+    if offer.token is None and (wanted or verdict is OriginVerdict.NEEDS_TOKEN):
+        return unauthorized("token_missing", HTTPStatus.UNAUTHORIZED)
     return Upgrade(
         tenant=tenant,
         key=key[0],
-        subprotocol=_first_common([each.decode("ascii") for each in offered], tenant.subprotocols),
+        subprotocol=_first_common(offer.subprotocols, tenant.subprotocols),
         extensions=extensions,
+        token=None if tenant.token is None else offer.token,
     )
 
 

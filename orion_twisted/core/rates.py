@@ -53,6 +53,32 @@ class TokenBucket:
         self._left = min(self._burst, self._left + passed * self._rate)
 
 
+class MessageRates:
+    """
+    How fast one browser may send: messages, and their bytes, each with a burst of one second.
+
+    Args:
+        messages: per second; 0 for no limit.
+        bytes_: of payload per second; 0 for no limit.
+        now: the present instant, in seconds.
+    """
+
+    __slots__ = ("_bytes", "_messages")
+
+    def __init__(self, messages: int, bytes_: int, now: float) -> None:
+        self._messages = TokenBucket(messages, messages, now) if messages else None
+        self._bytes = TokenBucket(bytes_, bytes_, now) if bytes_ else None
+
+    def take(self, size: int, now: float) -> float:
+        """Count a message of so many bytes; return how many seconds to read no more."""
+        wait = 0.0
+        if self._messages is not None:
+            wait = self._messages.take(1, now)
+        if self._bytes is not None:
+            wait = max(wait, self._bytes.take(size, now))
+        return wait
+
+
 class AddressRates:
     """
     A bucket for each address that has come lately.

@@ -1,6 +1,7 @@
 """Settings: what a file may say, what it means, and every mistake in it at once."""
 
 import tomllib
+from ipaddress import ip_network
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +17,7 @@ from orion_twisted.core.config import (
     Settings,
     Tenant,
     TenantLimits,
+    TokenSettings,
     advice,
     describe,
     effective_message_limit,
@@ -34,6 +36,9 @@ FULL = r"""
 listen       = ["tls:8889", 'tcp:8888:interface=127.0.0.1', "unix:/run/orion.sock:mode=660"]
 certificates = "/etc/orion/certs"
 fallback     = "LOCALHOST"
+strict_sni   = true
+admin        = "tcp:8890:interface=127.0.0.1"
+proxy_protocol_from = ["10.0.0.0/8", "2001:db8::/32"]
 workers      = 1
 
 [limits]
@@ -44,6 +49,10 @@ connections_per_ip = 20
 pending_handshakes = 51
 pending_handshakes_per_ip = 3
 handshake = "2500 ms"
+connect_rate_per_ip = 50
+message_time = "30 s"
+message_rate = 100
+byte_rate = "1 MiB"
 ping_every = "25 s"
 ping_timeout = 11
 idle = "10 min"
@@ -61,6 +70,11 @@ link_grace = "1 min"
 dial_timeout = "2 s"
 compression = true
 site = "frontend/editor/dist"
+origins = ["https://WebEdit01.example.com", "null"]
+allow_no_origin = true
+embed_in = ["https://Shop1.cafe24.com", "https://*.shop1.example"]
+token = { algorithms = ["HS256", "EdDSA"], key_file = "keys/shop1", most_life = "5 min" }
+client_ca = "clients.pem"
 session = { window_bytes = "2 MiB" }
 limits = { connections = 500, message = "1 MiB" }
 
@@ -107,6 +121,10 @@ class LoadTests(SynchronousTestCase):
                     pending_handshakes=512,
                     pending_handshakes_per_ip=32,
                     handshake=5.0,
+                    connect_rate_per_ip=1000,
+                    message_time=120.0,
+                    message_rate=0,
+                    byte_rate=0,
                     ping_every=20.0,
                     ping_timeout=10.0,
                     idle=0.0,
@@ -148,6 +166,9 @@ class LoadTests(SynchronousTestCase):
                 ),
                 certificates="/etc/orion/certs",
                 fallback="localhost",
+                strict_sni=True,
+                admin=Listener("tcp", 8890, "127.0.0.1", "tcp:8890:interface=127.0.0.1", False),
+                proxy_protocol_from=(ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")),
                 limits=Limits(
                     message=4 * MIB,
                     header=8 * 1024,
@@ -156,6 +177,10 @@ class LoadTests(SynchronousTestCase):
                     pending_handshakes=51,
                     pending_handshakes_per_ip=3,
                     handshake=2.5,
+                    connect_rate_per_ip=50,
+                    message_time=30.0,
+                    message_rate=100,
+                    byte_rate=1 * MIB,
                     ping_every=25.0,
                     ping_timeout=11.0,
                     idle=600.0,
@@ -174,6 +199,17 @@ class LoadTests(SynchronousTestCase):
                         dial_timeout=2.0,
                         compression=True,
                         site="frontend/editor/dist",
+                        origins=("https://webedit01.example.com:443", "null"),
+                        allow_no_origin=True,
+                        embed_in=("https://shop1.cafe24.com", "https://*.shop1.example"),
+                        token=TokenSettings(
+                            algorithms=("HS256", "EdDSA"),
+                            key_file="keys/shop1",
+                            required=True,
+                            audience="orion-bridge",
+                            most_life=300.0,
+                        ),
+                        client_ca="clients.pem",
                         session=SessionSettings(window_bytes=2 * MIB),
                         limits=TenantLimits(message=1 * MIB, connections=500),
                     ),
@@ -285,6 +321,19 @@ class MistakeTests(SynchronousTestCase):
                 "more than one worker is not supported by this version",
                 None,
             ),
+            ('strict_sni = "yes"', "strict_sni", 'expected true or false, got "yes"', None),
+            (
+                'admin = "tls:8890"',
+                "admin",
+                '"tls:8890" is neither tcp: nor unix:',
+                None,
+            ),
+            (
+                'proxy_protocol_from = ["10.0.0.1/8"]',
+                "proxy_protocol_from[0]",
+                '"10.0.0.1/8" is no network: 10.0.0.1/8 has host bits set',
+                "such as 10.0.0.0/8",
+            ),
             ("workers = 0", "workers", "0 is too few: at least 1", None),
             ("workers = true", "workers", "expected a whole number, got true", None),
             ("limits = 5", "limits", "expected a table, got 5", None),
@@ -329,6 +378,20 @@ class MistakeTests(SynchronousTestCase):
         ):
             path = f"limits.{setting.partition(' ')[0]}"
             self.expect(f"{LEAST}\n[limits]\n{setting}", (path, words, hint))
+
+    def test_rates(self) -> None:
+        """A rate of 0 is none; anything else has to be a whole number of units."""
+        rates = "connect_rate_per_ip = 0\nmessage_rate = 0\nbyte_rate = 0"
+        limits = load(f"{LEAST}\n[limits]\n{rates}").limits
+        self.assertEqual((limits.connect_rate_per_ip, limits.message_rate), (0, 0))
+        self.expect(
+            f"{LEAST}\n[limits]\nmessage_rate = false",
+            ("limits.message_rate", "expected a whole number, got false", None),
+        )
+        token = 'token = { key_file = "k", audience = "shop", required = false }'
+        (tenant,) = load(f"{LEAST}{token}").tenants
+        assert tenant.token is not None
+        self.assertEqual((tenant.token.audience, tenant.token.required), ("shop", False))
 
     def test_units(self) -> None:
         """What is no size or duration is refused with how one is written."""
@@ -379,6 +442,14 @@ class MistakeTests(SynchronousTestCase):
             ('text = "refuse"', 'means nothing in mode "relay"', 'it belongs to mode "tunnel"'),
             ('compression = "yes"', 'expected true or false, got "yes"', None),
             ('site = ""', "is empty: expected a folder with pages", None),
+            ('client_ca = ""', "is empty: expected a file", None),
+            (
+                "allow_no_origin = true",
+                "means nothing without origins: then such clients are let in",
+                None,
+            ),
+            ("token = 1", "expected a table, got 1", None),
+            ("key_file = 1", "unknown setting", "it belongs in the token of [tenant.NAME]"),
             (
                 'subprotocols = "mqtt"',
                 'expected a list, got "mqtt"',
@@ -407,6 +478,45 @@ class MistakeTests(SynchronousTestCase):
                 'subprotocols = ["a", "a b", "A", "a"]',
                 "subprotocols[1]",
                 '"a b" is no subprotocol: expected a token as of RFC 6455',
+                None,
+            ),
+            (
+                'origins = ["https://a.example", "b.example"]',
+                "origins[1]",
+                '"b.example" is no origin: expected scheme://host[:port], "null" or "*"',
+                'did you mean "https://b.example"?',
+            ),
+            (
+                'origins = ["ftp://a.example"]',
+                "origins[0]",
+                '"ftp://a.example" is no origin: expected scheme://host[:port], "null" or "*"',
+                None,
+            ),
+            (
+                'embed_in = ["shop1.cafe24.com"]',
+                "embed_in[0]",
+                '"shop1.cafe24.com" is no page\'s origin: expected scheme://host[:port] or '
+                "scheme://*.suffix",
+                'did you mean "https://shop1.cafe24.com"?',
+            ),
+            (
+                """embed_in = ["https://a.example; script-src *"]""",
+                "embed_in[0]",
+                '"https://a.example; script-src *" is no page\'s origin: expected '
+                "scheme://host[:port] or scheme://*.suffix",
+                None,
+            ),
+            ("token = {}", "token.key_file", "is missing", 'such as key_file = "keys/shop1"'),
+            (
+                'token = { key_file = "k", algorithms = ["none"] }',
+                "token.algorithms[0]",
+                '"none" is none of "HS256", "RS256", "ES256", "EdDSA"',
+                None,
+            ),
+            (
+                'token = { key_file = "k", audience = "" }',
+                "token.audience",
+                '"" is empty or has control characters',
                 None,
             ),
             (
@@ -880,16 +990,24 @@ class DescribeTests(SynchronousTestCase):
                 "listen          tls:8889 (TLS)",
                 "listen          tcp:8888:interface=127.0.0.1 (plain)",
                 "listen          unix:/run/orion.sock:mode=660 (plain)",
-                "certificates    /etc/orion/certs (fallback: localhost)",
+                "certificates    /etc/orion/certs (fallback: none, strict_sni)",
+                "proxies         10.0.0.0/8, 2001:db8::/32 (with a PROXY header)",
+                "admin           tcp:8890:interface=127.0.0.1",
                 "limits          message 4 MiB, header 8 KiB, connections 1000, "
-                "connections_per_ip 20, pending_handshakes 51, pending_handshakes_per_ip 3, "
-                "handshake 2500 ms, ping_every 25 s, ping_timeout 11 s, idle 10 min, drain 0 s",
+                "connections_per_ip 20, connect_rate_per_ip 50, pending_handshakes 51, "
+                "pending_handshakes_per_ip 3, handshake 2500 ms, message_time 30 s, "
+                "message_rate 100, byte_rate 1 MiB, ping_every 25 s, ping_timeout 11 s, "
+                "idle 10 min, drain 0 s",
                 "tenant shop1",
                 "  hosts         webedit01.example.com, *.shop1.example",
                 "  path          /orion/ws",
                 "  mode          relay (framing int16, tagged messages)",
                 "  backend       tcp:10.1.0.5:7000, tls:orion.example:7001:timeout=3",
                 "  subprotocols  orion.v1",
+                "  origins       https://webedit01.example.com:443, null",
+                "  embed in      https://shop1.cafe24.com, https://*.shop1.example",
+                "  token         required, HS256, EdDSA, keys/shop1",
+                "  client CA     clients.pem",
                 "  site          frontend/editor/dist",
                 "  compression   permessage-deflate",
                 "  limits        link_grace 1 min, dial_timeout 2 s, window_bytes 2 MiB, "

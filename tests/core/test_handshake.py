@@ -1,0 +1,635 @@
+"""From a request to a decision: RFC 6455 section 4.2.1, rule by rule, and who gets what."""
+
+import re
+from base64 import b64encode
+from http import HTTPStatus
+
+import h11
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from orion_twisted.core.handshake import (
+    MAX_SUBPROTOCOLS,
+    Page,
+    Refused,
+    Request,
+    Upgrade,
+    decide,
+    frame_ancestors,
+    routes_of,
+    unauthorized,
+    unavailable,
+    upgrade_request,
+)
+from orion_twisted.core.settings import Tenant, TokenSettings
+
+KEY = b"dGhlIHNhbXBsZSBub25jZQ=="  # that of RFC 6455
+SHOP = Tenant(
+    name="shop",
+    hosts=("shop.example",),
+    backend=("tcp:127.0.0.1:7000",),
+    subprotocols=("orion.v2", "orion.v1"),
+)
+EDITOR = Tenant(
+    name="editor",
+    hosts=("editor.example",),
+    path="/orion/ws",
+    backend=("tcp:127.0.0.1:7000",),
+    site="/srv/editor",
+)
+ROUTES = routes_of([SHOP, EDITOR])
+
+HEADERS: dict[bytes, bytes] = {
+    b"host": b"shop.example",
+    b"upgrade": b"websocket",
+    b"connection": b"Upgrade",
+    b"sec-websocket-version": b"13",
+    b"sec-websocket-key": KEY,
+}
+"""What every browser sends."""
+
+
+def request(
+    *more: tuple[bytes, bytes],
+    method: str = "GET",
+    path: str = "/ws",
+    query: str = "",
+    **changes: bytes | None,
+) -> Request:
+    """
+    Return a handshake with changes.
+
+    Args:
+        more: headers to send beside those that every browser sends.
+        method, path, query: of the request.
+        changes: other values for those headers, with ``_`` for ``-``; None leaves one out.
+    """
+    changed = {name.replace("_", "-").encode(): value for name, value in changes.items()}
+    headers = [
+        (name, value) for name, value in {**HEADERS, **changed}.items() if value is not None
+    ]
+    return Request(method, path, query, (*headers, *more))
+
+
+class DecideTestCase(SynchronousTestCase):
+    """What a request comes to."""
+
+    def assertUpgrade(self, asked: Request, tenant: Tenant = SHOP) -> Upgrade:
+        """Check that it is a WebSocket of a tenant."""
+        decision = decide(asked, ROUTES)
+        assert isinstance(decision, Upgrade), decision
+        self.assertEqual(decision.tenant.name, tenant.name)
+        return decision
+
+    def assertRefused(self, asked: Request, status: HTTPStatus, reason: str) -> dict[bytes, bytes]:
+        """Check that it is refused; return the headers of the answer."""
+        decision = decide(asked, ROUTES)
+        assert isinstance(decision, Refused), decision
+        self.assertEqual((decision.status, decision.reason), (status, reason))
+        return dict(decision.headers)
+
+
+class HandshakeRulesTests(DecideTestCase):
+    """RFC 6455 section 4.2.1."""
+
+    def test_the_example_of_the_rfc(self) -> None:
+        """A handshake with all that is asked for is upgraded, with its own key."""
+        upgrade = self.assertUpgrade(request())
+        self.assertEqual(upgrade, Upgrade(SHOP, KEY, None, b""))
+
+    def test_1_method(self) -> None:
+        """Only GET opens a WebSocket; other methods are told so."""
+        for method in ("POST", "HEAD", "OPTIONS", "PUT", "get", "CONNECT"):
+            with self.subTest(method):
+                headers = self.assertRefused(
+                    request(method=method), HTTPStatus.METHOD_NOT_ALLOWED, "method"
+                )
+                self.assertEqual(headers, {b"Allow": b"GET"})
+
+    def test_2_host(self) -> None:
+        """There is one Host header, and it says a host name, perhaps with a port."""
+        table: list[tuple[bytes | None, str]] = [
+            (None, "host_missing"),
+            (b"", "host_invalid"),
+            (b"shop example", "host_invalid"),
+            (b"shop.example:", "host_invalid"),
+            (b"shop.example:http", "host_invalid"),
+            (b"shop.example:0", "host_invalid"),
+            (b"shop.example:65536", "host_invalid"),
+            (b"shop.example:08889", "host_invalid"),
+            (b"user@shop.example", "host_invalid"),
+            (b"shop.example/", "host_invalid"),
+            (b"*.example", "host_invalid"),
+            (b"*", "host_invalid"),
+            (b"..", "host_invalid"),
+            ("bücher.example".encode(), "host_invalid"),
+            (b"\xff", "host_invalid"),
+            (b"[::1", "host_invalid"),
+            (b"::1", "host_invalid"),
+            (b"x" * 10_000, "host_invalid"),
+        ]
+        for host, reason in table:
+            with self.subTest(f"{host!r:.30}"):
+                self.assertRefused(request(host=host), HTTPStatus.BAD_REQUEST, reason)
+
+    def test_2_two_hosts(self) -> None:
+        """Two Host headers are refused, even if they agree: who is meant is for one to say."""
+        for other in (b"shop.example", b"editor.example"):
+            self.assertRefused(request((b"host", other)), HTTPStatus.BAD_REQUEST, "host_missing")
+
+    def test_3_upgrade(self) -> None:
+        """Upgrade has to have websocket in it, in any case, in any place of its list."""
+        for value in (b"websocket", b"WebSocket", b"h2c, websocket", b"WEBSOCKET,h2c"):
+            with self.subTest(repr(value)):
+                self.assertUpgrade(request(upgrade=value))
+        self.assertUpgrade(request((b"upgrade", b"websocket"), upgrade=b"h2c"))
+        for bad in (
+            None,
+            b"",
+            b"h2c",
+            b"websockets",
+            b"web socket",
+            b"websocket/13",
+            b'"websocket"',
+        ):
+            with self.subTest(repr(bad)):
+                headers = self.assertRefused(
+                    request(upgrade=bad), HTTPStatus.UPGRADE_REQUIRED, "not_websocket"
+                )
+                self.assertEqual(headers[b"Upgrade"], b"websocket")
+
+    def test_4_connection(self) -> None:
+        """Connection has to have Upgrade in it, in any case, in any place of its list."""
+        for value in (
+            b"Upgrade",
+            b"upgrade",
+            b"UPGRADE",
+            b"keep-alive, Upgrade",  # Firefox
+            b"Upgrade , keep-alive",
+            b"keep-alive,\tupgrade",
+            b",, upgrade,",
+        ):
+            with self.subTest(repr(value)):
+                self.assertUpgrade(request(connection=value))
+        self.assertUpgrade(request((b"connection", b"Upgrade"), connection=b"keep-alive"))
+        for bad in (None, b"", b"keep-alive", b"close", b"upgraded", b"up grade"):
+            with self.subTest(repr(bad)):
+                headers = self.assertRefused(
+                    request(connection=bad), HTTPStatus.UPGRADE_REQUIRED, "not_websocket"
+                )
+                self.assertIn(b"Upgrade", headers[b"Connection"])
+
+    def test_4_the_answer_closes(self) -> None:
+        """A 426 says that the connection is closed, beside what may be upgraded to."""
+        for asked in (request(upgrade=None), request(sec_websocket_version=b"8")):
+            decision = decide(asked, ROUTES)
+            assert isinstance(decision, Refused)
+            self.assertEqual(dict(decision.headers)[b"Connection"], b"Upgrade, close")
+
+    def test_5_key(self) -> None:
+        """The key is base64 of 16 bytes, once."""
+        for nonce in (bytes(16), b"\xff" * 16, bytes(range(16))):
+            self.assertEqual(
+                self.assertUpgrade(request(sec_websocket_key=b64encode(nonce))).key,
+                b64encode(nonce),
+            )
+        for bad in (
+            None,
+            b"",
+            b"dGhlIHNhbXBsZSBub25jZQ",  # without its padding
+            b"dGhlIHNhbXBsZSBub25jZQ=",
+            b"dGhlIHNhbXBsZSBub25jZ===",
+            b" dGhlIHNhbXBsZSBub25jZQ=",
+            b64encode(bytes(15)),
+            b64encode(bytes(17)),
+            b64encode(bytes(18)),
+            b64encode(bytes(1000)),
+            b"dGhlIHNhbXBsZSBub25jZ!==",
+            b"dGhlIHNhbXBsZSBub25-_Q==",
+            b"dGhl\tHNhbXBsZSBub25jZQ==",
+            b"=" * 24,
+            b"\xff" * 24,
+            b"dGhlIHNhbXBsZSBub25jZQ==, dGhlIHNhbXBsZSBub25jZQ==",
+        ):
+            with self.subTest(f"{bad!r:.40}"):
+                self.assertRefused(
+                    request(sec_websocket_key=bad), HTTPStatus.BAD_REQUEST, "websocket_key"
+                )
+        self.assertRefused(
+            request((b"sec-websocket-key", KEY)), HTTPStatus.BAD_REQUEST, "websocket_key"
+        )
+
+    def test_6_version(self) -> None:
+        """Another version than 13 is told which one is spoken."""
+        twice = request((b"sec-websocket-version", b"13"))
+        others = [
+            request(sec_websocket_version=version)
+            for version in (None, b"", b"8", b"12", b"14", b"013", b"13.0", b"13, 8", b"8, 13")
+        ]
+        for asked in (twice, *others):
+            with self.subTest(repr(asked.values(b"sec-websocket-version"))):
+                headers = self.assertRefused(
+                    asked, HTTPStatus.UPGRADE_REQUIRED, "websocket_version"
+                )
+                self.assertEqual(headers[b"Sec-WebSocket-Version"], b"13")
+                self.assertEqual(headers[b"Upgrade"], b"websocket")
+
+    def test_7_origin(self) -> None:
+        """A page of another host is refused, unless the tenant lists where it comes from."""
+        foreign = request((b"origin", b"https://shop1.cafe24.com"))
+        self.assertRefused(foreign, 403, "origin")
+        self.assertUpgrade(request((b"origin", b"https://shop.example:8889")))
+        listed = routes_of([evolve(SHOP, origins=("https://shop1.cafe24.com:443",))])
+        self.assertIsInstance(decide(foreign, listed), Upgrade)
+        # And no Origin at all: no browser, which here has no way to show who it is.
+        refused = decide(request(), listed)
+        assert isinstance(refused, Refused)
+        self.assertEqual((refused.status, refused.reason), (403, "origin_missing"))
+
+    def test_7_token(self) -> None:
+        """A token is found, taken out, and asked for where the tenant or the Origin needs one."""
+        offers = {
+            "none": request(),
+            "subprotocol": request((b"sec-websocket-protocol", b"orion.bearer.abc, orion.v1")),
+            "query": request(query="a=1&token=abc"),
+            "both": request((b"sec-websocket-protocol", b"orion.bearer.abc"), query="token=abc"),
+        }
+        token = TokenSettings(key_file="keys")
+        optional = evolve(token, required=False)
+        tenants = {
+            "required": evolve(SHOP, token=token),
+            "optional": evolve(SHOP, token=optional),
+            "optional, origins": evolve(SHOP, token=optional, origins=("https://a.example:443",)),
+            "not known": SHOP,
+        }
+        for name, expected in (
+            ("required", ["token_missing", "abc", "abc", "token_malformed"]),
+            ("optional", [None, "abc", "abc", "token_malformed"]),
+            ("optional, origins", ["token_missing", "abc", "abc", "token_malformed"]),
+            ("not known", [None, None, None, "token_malformed"]),
+        ):
+            for offer, outcome in zip(offers, expected, strict=True):
+                with self.subTest(tenant=name, offer=offer):
+                    decision = decide(offers[offer], routes_of([tenants[name]]))
+                    if isinstance(decision, Refused):
+                        self.assertEqual((decision.status, decision.reason), (401, outcome))
+                        self.assertIn((b"WWW-Authenticate", b"Bearer"), decision.headers)
+                    else:
+                        assert isinstance(decision, Upgrade)
+                        self.assertEqual(decision.token, outcome)
+                        self.assertNotIn("abc", repr(decision))
+                        self.assertIn(decision.subprotocol, (None, "orion.v1"))
+
+    def test_other_refusals_of_tokens(self) -> None:
+        """Only 401 asks for a token; a valid one for somewhere else is another matter."""
+        refused = unauthorized("token_tenant", HTTPStatus.FORBIDDEN)
+        self.assertEqual((refused.status, refused.headers), (403, ()))
+
+    def test_8_subprotocols(self) -> None:
+        """The browser's first choice that the tenant lists is taken; the tenant has no order."""
+        table: list[tuple[list[bytes], str | None]] = [
+            ([], None),
+            ([b""], None),
+            ([b"orion.v1"], "orion.v1"),
+            ([b"orion.v1, orion.v2"], "orion.v1"),
+            ([b"orion.v2, orion.v1"], "orion.v2"),
+            ([b"mqtt, orion.v1"], "orion.v1"),
+            ([b"orion.v9", b"orion.v2"], "orion.v2"),
+            ([b"orion.bearer.e30.e30.c2ln,orion.v2"], "orion.v2"),
+            ([b"mqtt"], None),
+            ([b"ORION.V1"], None),
+            ([b",, orion.v1,"], "orion.v1"),
+            ([b"!#$%&'*+-.^_`|~, orion.v1"], "orion.v1"),
+        ]
+        for lines, chosen in table:
+            with self.subTest(repr(lines)):
+                more = [(b"sec-websocket-protocol", line) for line in lines]
+                self.assertEqual(self.assertUpgrade(request(*more)).subprotocol, chosen)
+
+    def test_8_bad_subprotocols(self) -> None:
+        """An element that is no token, or comes twice, is refused."""
+        for lines in (
+            [b"orion v1"],
+            [b"orion.v1;q=1"],
+            [b'"orion.v1"'],
+            [b"orion.v1/2"],
+            ["örion".encode()],
+            [b"orion\x85v1"],
+            [b"orion.v1, orion.v1"],
+            [b"orion.v1", b"mqtt", b"orion.v1"],
+        ):
+            with self.subTest(repr(lines)):
+                more = [(b"sec-websocket-protocol", line) for line in lines]
+                self.assertRefused(request(*more), HTTPStatus.BAD_REQUEST, "subprotocols")
+
+    def test_8_how_many_subprotocols(self) -> None:
+        """32 may be offered, 33 may not."""
+        names = [b"p%d" % n for n in range(MAX_SUBPROTOCOLS - 1)]
+        most = request((b"sec-websocket-protocol", b",".join([*names, b"orion.v1"])))
+        self.assertEqual(self.assertUpgrade(most).subprotocol, "orion.v1")
+        more = request((b"sec-websocket-protocol", b",".join([*names, b"p99", b"orion.v1"])))
+        self.assertRefused(more, HTTPStatus.BAD_REQUEST, "subprotocols")
+
+    def test_9_extensions(self) -> None:
+        """What is offered is kept for the WebSocket library, which answers it."""
+        one = request((b"sec-websocket-extensions", b"permessage-deflate; client_max_window_bits"))
+        self.assertEqual(
+            self.assertUpgrade(one).extensions, b"permessage-deflate; client_max_window_bits"
+        )
+        two = request(
+            (b"sec-websocket-extensions", b"foo"), (b"sec-websocket-extensions", b'bar; x="1"')
+        )
+        self.assertEqual(self.assertUpgrade(two).extensions, b'foo, bar; x="1"')
+
+    def test_9_extensions_with_odd_bytes(self) -> None:
+        """Bytes at which a second parser might end the line never come so far."""
+        for byte in (*range(0x09), *range(0x0A, 0x20), 0x7F, 0x85, 0xA0, 0xFF):
+            with self.subTest(hex(byte)):
+                value = b"foo" + bytes([byte]) + b"X-Forwarded-For: 10.0.0.1"
+                self.assertRefused(
+                    request((b"sec-websocket-extensions", value)),
+                    HTTPStatus.BAD_REQUEST,
+                    "extensions",
+                )
+
+    def test_no_body(self) -> None:
+        """A handshake has no body, not even an empty one."""
+        for name, value in (
+            (b"content-length", b"0"),
+            (b"content-length", b"5"),
+            (b"transfer-encoding", b"chunked"),
+        ):
+            with self.subTest(repr(name)):
+                self.assertRefused(
+                    request((name, value)), HTTPStatus.BAD_REQUEST, "upgrade_with_body"
+                )
+
+    def test_cookies_and_the_like(self) -> None:
+        """Other headers are of no interest."""
+        self.assertUpgrade(request((b"cookie", b"a=b"), (b"cookie", b"\xff"), (b"x-odd", b"")))
+
+
+class RoutingTests(DecideTestCase):
+    """Which tenant a request is for, by host and path."""
+
+    def test_host_in_any_spelling(self) -> None:
+        """Letter case, a trailing dot and a port make no other host."""
+        for host in (b"shop.example", b"SHOP.Example", b"shop.example.", b"Shop.Example.:8889"):
+            with self.subTest(repr(host)):
+                self.assertUpgrade(request(host=host))
+
+    def test_unknown_host(self) -> None:
+        """A host that nobody here has is 421, whatever is asked of it."""
+        for host in (b"other.example", b"x.shop.example", b"example", b"127.0.0.1", b"[::1]:8889"):
+            with self.subTest(repr(host)):
+                self.assertRefused(
+                    request(host=host), HTTPStatus.MISDIRECTED_REQUEST, "host_unknown"
+                )
+        page = Request("GET", "/", "", ((b"host", b"other.example"),))
+        self.assertRefused(page, HTTPStatus.MISDIRECTED_REQUEST, "host_unknown")
+
+    def test_unknown_path(self) -> None:
+        """A path that the host does not have is 404; no spelling of /ws but /ws is /ws."""
+        for path in ("/", "/ws/", "/WS", "//ws", "/%77s", "/ws%00", "/x/../ws", "*", ""):
+            with self.subTest(path):
+                self.assertRefused(request(path=path), HTTPStatus.NOT_FOUND, "path_unknown")
+
+    def test_query(self) -> None:
+        """A query is no part of the path."""
+        self.assertUpgrade(request(query="token=secret"))
+
+    def test_own_path(self) -> None:
+        """A tenant may have its WebSocket elsewhere."""
+        self.assertUpgrade(request(host=b"editor.example", path="/orion/ws"), EDITOR)
+
+    def test_wildcards(self) -> None:
+        """An exact host goes before its wildcard, that before ``*``; one label, never none."""
+        tenants = [
+            evolve(SHOP, name=name, hosts=(host,))
+            for name, host in (("exact", "a.b.example"), ("one", "*.b.example"), ("all", "*"))
+        ]
+        routes = routes_of(tenants)
+        for host, name in (
+            (b"a.b.example", "exact"),
+            (b"c.b.example", "one"),
+            (b"c.a.b.example", "all"),
+            (b"b.example", "all"),
+            (b"127.0.0.1:8889", "all"),
+            (b"[2001:DB8::1]", "all"),
+        ):
+            with self.subTest(repr(host)):
+                decision = decide(request(host=host), routes)
+                assert isinstance(decision, Upgrade)
+                self.assertEqual(decision.tenant.name, name)
+
+    def test_two_tenants_of_one_host(self) -> None:
+        """Two tenants may share a host, each with its own path."""
+        other = evolve(SHOP, name="other", hosts=("more.example", "shop.example"), path="/mqtt")
+        routes = routes_of([SHOP, other])
+        for host, path, name in (
+            (b"shop.example", "/ws", "shop"),
+            (b"shop.example", "/mqtt", "other"),
+            (b"more.example", "/mqtt", "other"),
+        ):
+            decision = decide(request(host=host, path=path), routes)
+            assert isinstance(decision, Upgrade)
+            self.assertEqual(decision.tenant.name, name)
+        refused = decide(request(host=b"more.example"), routes)
+        self.assertEqual(refused, Refused(HTTPStatus.NOT_FOUND, "path_unknown", (), ()))
+
+    def test_embedding(self) -> None:
+        """Whose pages may show an answer is the tenant's to say; without a tenant, nobody's."""
+        embedded = evolve(SHOP, embed_in=("https://a.example", "https://*.b.example"))
+        routes = routes_of([embedded])
+        for asked, policy in (
+            (request(path="/nothing"), b"frame-ancestors https://a.example https://*.b.example"),
+            (request(upgrade=None), b"frame-ancestors https://a.example https://*.b.example"),
+            (request(host=b"other.example"), b"frame-ancestors 'none'"),
+            (request(host=b""), b"frame-ancestors 'none'"),
+        ):
+            refused = decide(asked, routes)
+            assert isinstance(refused, Refused)
+            self.assertEqual(frame_ancestors(refused.embed_in), policy)
+        self.assertEqual(frame_ancestors(SHOP.embed_in), b"frame-ancestors 'self'")
+
+    def test_addresses(self) -> None:
+        """A host may be an address, in any of its spellings."""
+        routes = routes_of([evolve(SHOP, hosts=("2001:db8::1", "10.0.0.1"))])
+        for host in (b"[2001:db8:0::1]:8889", b"[2001:DB8::1]", b"10.0.0.1:8889", b"10.0.0.1"):
+            self.assertIsInstance(decide(request(host=host), routes), Upgrade)
+
+
+class PageTests(DecideTestCase):
+    """Requests that are for no WebSocket."""
+
+    def page(
+        self, method: str = "GET", path: str = "/", host: bytes = b"editor.example"
+    ) -> Request:
+        return Request(method, path, "", ((b"host", host),))
+
+    def test_pages(self) -> None:
+        """Whatever is not the WebSocket's path is a page of the tenant that has a site."""
+        for path in ("/", "/index.html", "/ws", "/orion/ws/", "/a%20b"):
+            for method in ("GET", "HEAD"):
+                with self.subTest(f"{method} {path}"):
+                    self.assertEqual(decide(self.page(method, path), ROUTES), Page(EDITOR))
+
+    def test_other_methods(self) -> None:
+        """Pages are read only."""
+        for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+            headers = self.assertRefused(
+                self.page(method), HTTPStatus.METHOD_NOT_ALLOWED, "method"
+            )
+            self.assertEqual(headers, {b"Allow": b"GET, HEAD"})
+
+    def test_no_site(self) -> None:
+        """A host without pages has none."""
+        self.assertRefused(self.page(host=b"shop.example"), HTTPStatus.NOT_FOUND, "path_unknown")
+
+    def test_a_websocket_elsewhere(self) -> None:
+        """A WebSocket to a path that is none is not answered with a page."""
+        self.assertRefused(
+            request(host=b"editor.example", path="/ws"), HTTPStatus.NOT_FOUND, "path_unknown"
+        )
+
+    def test_the_websockets_path_without_one(self) -> None:
+        """Whoever opens the WebSocket's address like a page is told what it is."""
+        self.assertRefused(
+            self.page(path="/orion/ws"), HTTPStatus.UPGRADE_REQUIRED, "not_websocket"
+        )
+
+    def test_the_site_of_another_tenant_of_the_host(self) -> None:
+        """Where tenants share a host, its pages are those of the one with a site."""
+        other = evolve(SHOP, name="other", hosts=("editor.example",), path="/mqtt")
+        for tenants in ([EDITOR, other], [other, EDITOR]):
+            decision = decide(self.page(), routes_of(tenants))
+            self.assertEqual(decision, Page(EDITOR))
+
+
+class SecretsTests(SynchronousTestCase):
+    """What must not come into a log."""
+
+    def test_repr(self) -> None:
+        """Neither queries nor headers nor keys are printed with what holds them."""
+        asked = request((b"cookie", b"s3cret"), query="token=s3cret")
+        decision = decide(asked, ROUTES)
+        self.assertNotIn("s3cret", repr(asked) + repr(decision))
+        self.assertNotIn(KEY.decode(), repr(asked) + repr(decision))
+
+
+class UnavailableTests(SynchronousTestCase):
+    """`unavailable`."""
+
+    def test_says_when(self) -> None:
+        """A 503 says after how many seconds to come back."""
+        self.assertEqual(
+            unavailable("backend_down", 5),
+            Refused(HTTPStatus.SERVICE_UNAVAILABLE, "backend_down", ((b"Retry-After", b"5"),)),
+        )
+
+
+class UpgradeRequestTests(SynchronousTestCase):
+    """The handshake once more, for the WebSocket library."""
+
+    def parsed(self, upgrade: Upgrade, compression: bool) -> dict[bytes, bytes]:
+        """Return the headers, as h11 reads them."""
+        connection = h11.Connection(h11.SERVER)
+        connection.receive_data(upgrade_request(upgrade, compression))
+        event = connection.next_event()
+        assert isinstance(event, h11.Request)
+        self.assertEqual((event.method, event.target, event.http_version), (b"GET", b"/", b"1.1"))
+        self.assertEqual(connection.trailing_data, (b"", False))
+        headers = [(bytes(name), bytes(value)) for name, value in event.headers]
+        self.assertEqual(len(dict(headers)), len(headers))
+        return dict(headers)
+
+    def test_least(self) -> None:
+        """Only what the RFC asks for is in it, with the browser's key."""
+        self.assertEqual(
+            self.parsed(Upgrade(SHOP, KEY), True),
+            {
+                b"host": b"localhost",
+                b"upgrade": b"websocket",
+                b"connection": b"Upgrade",
+                b"sec-websocket-version": b"13",
+                b"sec-websocket-key": KEY,
+            },
+        )
+
+    def test_subprotocol(self) -> None:
+        """Of the subprotocols only the chosen one is in it: no token beside it goes on."""
+        headers = self.parsed(Upgrade(SHOP, KEY, "orion.v2"), False)
+        self.assertEqual(headers[b"sec-websocket-protocol"], b"orion.v2")
+
+    def test_extensions(self) -> None:
+        """Extensions are offered to the library only where the tenant wants compression."""
+        upgrade = Upgrade(SHOP, KEY, None, b"permessage-deflate")
+        self.assertNotIn(b"sec-websocket-extensions", self.parsed(upgrade, False))
+        self.assertEqual(
+            self.parsed(upgrade, True)[b"sec-websocket-extensions"], b"permessage-deflate"
+        )
+
+    @settings(deadline=None)
+    @given(
+        st.lists(st.binary(max_size=30), max_size=3),
+        st.lists(st.binary(max_size=30), max_size=3),
+        st.lists(
+            st.tuples(
+                st.sampled_from([b"origin", b"x-forwarded-for", b"cookie", b"sec-websocket-key"]),
+                st.binary(max_size=30),
+            ),
+            max_size=3,
+        ),
+    )
+    def test_nothing_odd_gets_through(
+        self, extensions: list[bytes], subprotocols: list[bytes], others: list[tuple[bytes, bytes]]
+    ) -> None:
+        """Whatever bytes a peer sends, the library reads just the headers that we wrote."""
+        decision = decide(
+            request(
+                *((b"sec-websocket-extensions", value) for value in extensions),
+                *((b"sec-websocket-protocol", value) for value in subprotocols),
+                *others,
+            ),
+            ROUTES,
+        )
+        if isinstance(decision, Upgrade):
+            again = upgrade_request(decision, True)
+            known = {
+                "GET / HTTP/1.1",
+                "",
+                "Host",
+                "Upgrade",
+                "Connection",
+                "Sec-WebSocket-Version",
+                "Sec-WebSocket-Key",
+                "Sec-WebSocket-Protocol",
+                "Sec-WebSocket-Extensions",
+            }
+            # As Autobahn splits it: at every byte that is a line's end to Python.
+            lines = again.decode("iso-8859-1").splitlines()
+            self.assertLessEqual({re.sub(":.*", "", line) for line in lines}, known)
+
+
+class NeverRaisesTests(SynchronousTestCase):
+    """A stranger's request cannot bring the decision down."""
+
+    @settings(deadline=None)
+    @given(
+        st.sampled_from(["GET", "HEAD", "POST"]),
+        st.text(max_size=20),
+        st.lists(
+            st.tuples(
+                st.sampled_from([*HEADERS, b"sec-websocket-protocol", b"content-length"]),
+                st.one_of(st.binary(max_size=40), st.sampled_from(list(HEADERS.values()))),
+            ),
+            max_size=8,
+        ),
+    )
+    def test_any_request(self, method: str, path: str, headers: list[tuple[bytes, bytes]]) -> None:
+        """Any method, path and headers come to one of the three decisions."""
+        for asked_path in (path, "/ws"):
+            asked = Request(method, asked_path, "", tuple(headers))
+            self.assertIsInstance(decide(asked, ROUTES), Upgrade | Page | Refused)

@@ -92,14 +92,13 @@ class Options(usage.Options):
         name, equals, value = setting.partition("=")
         if not equals:
             raise usage.UsageError("--limit wants NAME=VALUE, such as message=16MiB")
-        self["limits"][name.strip()] = int(value) if value.strip().isdigit() else value.strip()
+        self["limits"][name.strip()] = _number_or_text(value.strip())
 
     def settings(self) -> dict[str, Any]:
         """Return the flags that were given, in the shape of the settings file."""
         raw: dict[str, Any] = {name: self[name] for name in NODE_FLAGS if self[name] is not None}
         if self["workers"] is not None:
-            workers = self["workers"]
-            raw["workers"] = int(workers) if workers.isdigit() else workers
+            raw["workers"] = _number_or_text(self["workers"])
         if self["listen"]:
             raw["listen"] = self["listen"]
         if self["limits"]:
@@ -116,8 +115,16 @@ class Options(usage.Options):
         if self["window-bytes"] is not None:
             tenant["session"] = {"window_bytes": self["window-bytes"]}
         if tenant:
-            raw["tenant"] = {"default": {"hosts": ["*"], **tenant}}
+            raw["tenant"] = {"default": tenant}
         return raw
+
+
+def _number_or_text(value: str) -> int | str:
+    """Return what a value would be in the file."""
+    try:
+        return int(value)
+    except ValueError:
+        return value
 
 
 def makeService(options: Options, reactor: Any = None) -> IService:

@@ -16,6 +16,7 @@ COUNTERS: dict[str, str] = {
     "frames_cut": "frames from backends dropped because the link broke inside them",
     "backend_errors": "links dropped because the backend broke the rules",
     "messages_undelivered": "messages of browsers that still waited for a link at the end",
+    "token_keys_bad": "times that token keys could not be read again",
     "certificates_bad": "certificate files that could not be used",
 }
 """Every counter, and what it counts. A reason or a code is counted beside its sum."""

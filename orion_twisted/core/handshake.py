@@ -52,6 +52,12 @@ class Request:
         """Return the values of every header called ``name`` (lower case)."""
         return [value for key, value in self.headers if key == name]
 
+    @property
+    def host(self) -> str | None:
+        """The host's name, in its one spelling and without the port; None if it is no name."""
+        host = host_of(b",".join(self.values(b"host")).decode("ascii", "replace"))
+        return None if host is None else host[0]
+
     def listed(self, name: bytes) -> list[bytes]:
         """Return the elements of a comma-separated header, over all its lines."""
         return [
@@ -139,19 +145,18 @@ def unavailable(reason: str, retry_after: int) -> Refused:
 
 def decide(request: Request, routes: Routes) -> Decision:
     """Return what becomes of a request. Pure: it counts nothing and opens nothing."""
-    hosts = request.values(b"host")
-    if len(hosts) != 1:
+    if len(request.values(b"host")) != 1:
         return Refused(HTTPStatus.BAD_REQUEST, "host_missing")
-    host = host_of(hosts[0].decode("ascii", "replace"))
+    host = request.host
     if host is None:
         return Refused(HTTPStatus.BAD_REQUEST, "host_invalid")
-    tenants = routes.lookup(host[0])
+    tenants = routes.lookup(host)
     if tenants is None:
         return Refused(HTTPStatus.MISDIRECTED_REQUEST, "host_unknown")
     tenant = next((each for each in tenants if each.path == request.path), None)
     home = next((each for each in tenants if each.site is not None), None)
     if tenant is not None:
-        decision: Decision = _websocket(request, tenant, host[0])
+        decision: Decision = _websocket(request, tenant, host)
     elif home is None or _wants_websocket(request):
         decision = Refused(HTTPStatus.NOT_FOUND, "path_unknown")
     elif request.method not in ("GET", "HEAD"):

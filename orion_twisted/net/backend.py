@@ -32,11 +32,12 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Factory, Protocol, ReconnectingClientFactory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from orion_twisted.core.backoff import Backoff
 from orion_twisted.core.errors import BackendError
 from orion_twisted.core.frames import FrameDecoder
+from orion_twisted.net.flow import Fullness
 
 CONNECT_TIMEOUT = 5.0
 """Seconds that one attempt may take, name resolution and TLS handshake included."""
@@ -45,6 +46,10 @@ PROOF_TIME = 5.0
 FINISH_TIME = 30.0
 """Seconds that a backend has to take the rest and to end its side, once nobody wants the link
 any more; then it is cut."""
+
+
+PAYLOADS_A_TURN = 64
+"""How many payloads of one link are delivered before it is the others' turn."""
 
 
 class LinkOwner(Seam):
@@ -82,7 +87,7 @@ class Loss:
     error: BackendError | None = None
 
 
-@implementer(IPushProducer, IHandshakeListener, IHalfCloseableProtocol)
+@implementer(IPushProducer, IHalfCloseableProtocol)
 class BackendLink(Protocol, ABC):
     """
     One connection to a backend. What its bytes mean is for a subclass to say.
@@ -96,12 +101,14 @@ class BackendLink(Protocol, ABC):
 
     def __init__(self) -> None:
         self._paused = True
-        self._up = False
         self._ended = False  # nothing more is delivered, and the owner knows it
         self._error: BackendError | None = None
+        self._proved = False
         self._proof: IDelayedCall | None = None
         self._finish: IDelayedCall | None = None
+        self._resting: IDelayedCall | None = None
         self._loss: Failure | None = None  # an end that waits for what came before it
+        self._gone = False  # there is no connection any more
 
     # The connection's life
 
@@ -109,26 +116,33 @@ class BackendLink(Protocol, ABC):
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
-        # Over TLS nobody has been verified yet: the link is up when the handshake is.
-        if not INegotiated.providedBy(self.transport):
+        if INegotiated.providedBy(self.transport):
+            # Nobody has been verified yet: the link is up when the handshake is. Said only here,
+            # since Twisted's endpoints pass on one of a protocol's interfaces, the last: said of
+            # the class, it would hide from plain connections that a link can be half-closed.
+            alsoProvides(self, IHandshakeListener)
+        else:
             self._come_up()
 
     def handshakeCompleted(self) -> None:
         self._come_up()
 
     def _come_up(self) -> None:
-        self._up = True
         self.transport.pauseProducing()
-        self.transport.registerProducer(_Fullness(self), True)
+        Fullness(self.transport, self.factory.owner.link_full)
         self._proof = self.factory.clock.callLater(PROOF_TIME, self._prove)
         self.factory.link_up(self)
 
     def _prove(self) -> None:
-        proof, self._proof = self._proof, None
-        if proof is not None:
-            if proof.active():
-                proof.cancel()
+        if not self._proved:
+            self._proved = True
+            self._stop_proof()
             self.factory.link_proved()
+
+    def _stop_proof(self) -> None:
+        proof, self._proof = self._proof, None
+        if proof is not None and proof.active():
+            proof.cancel()
 
     def readConnectionLost(self) -> None:
         # The backend's FIN. A link with one open side is of no use to anybody, so the owner
@@ -143,18 +157,17 @@ class BackendLink(Protocol, ABC):
         """Our own FIN is out; what the backend still says is read, and dropped."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._gone = True
         if self._finish is not None and self._finish.active():
             self._finish.cancel()
         self._end(reason)
 
     def _end(self, reason: Failure) -> None:
         """Tell the factory, once."""
-        if self._proof is not None and self._proof.active():
-            self._proof.cancel()
-        self._proof = None
+        self._stop_proof()
         if self._ended:
             return
-        if self._paused and self._holds():
+        if (self._paused or self._resting) and self._holds() and self._error is None:
             # TLS brings the end in the same read as the data before it, paused or not.
             if self._loss is None:
                 self._loss = reason
@@ -165,6 +178,11 @@ class BackendLink(Protocol, ABC):
         self.factory.link_lost(self, Loss(clean, self._unfinished(), self._error), reason)
 
     # Towards the backend
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is sent now may still arrive: not once the link is cut, or was lost."""
+        return self._loss is None and self._error is None and not self._ended
 
     def send(self, data: bytes) -> None:
         """Write bytes: those of a stream, or of a whole frame."""
@@ -180,6 +198,9 @@ class BackendLink(Protocol, ABC):
         if self._ended:
             return
         self._ended = True
+        self._stop_proof()
+        if self._gone:
+            return
         self.transport.unregisterProducer()
         self._finish = self.factory.clock.callLater(FINISH_TIME, self.abort)
         if INegotiated.providedBy(self.transport):
@@ -192,12 +213,15 @@ class BackendLink(Protocol, ABC):
 
     def abort(self) -> None:
         """Cut the connection off at once; what was not sent yet is dropped."""
-        self.transport.abortConnection()
+        if not self._gone:
+            self.transport.abortConnection()
 
     def fail(self, error: BackendError) -> None:
         """Drop a link whose backend has broken the rules; its owner hears why."""
         self._error = error
         self.abort()
+        if self._loss is not None:
+            self._end(self._loss)
 
     # From the backend
 
@@ -205,7 +229,7 @@ class BackendLink(Protocol, ABC):
         if self._ended or self._error is not None:
             return
         self._take(data)
-        if not self._paused:
+        if not self._paused and self._resting is None:
             self._deliver()
 
     def pauseProducing(self) -> None:
@@ -214,16 +238,29 @@ class BackendLink(Protocol, ABC):
             self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
-        if not self._paused or self._ended:
+        if not self._paused or self._ended or self._error is not None:
             return
         self._paused = False
-        self._deliver()  # what is already here goes first...
-        if self._paused or self._ended:  # ...and may have filled the consumer again
+        if self._resting is None:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Deliver what is already here first, which may fill the consumer again; then read on."""
+        self._resting = None
+        if self._paused or self._ended or self._error is not None:
+            return
+        self._deliver()
+        if self._paused or self._ended or self._resting is not None:
             return
         if self._loss is not None:
             self._end(self._loss)
         else:
             self.transport.resumeProducing()
+
+    def _rest(self) -> None:
+        """Let others have their turn: one read can hold thousands of frames."""
+        self.transport.pauseProducing()
+        self._resting = self.factory.clock.callLater(0, self._go_on)
 
     def stopProducing(self) -> None:
         self.finish()
@@ -246,20 +283,30 @@ class BackendLink(Protocol, ABC):
 
 
 class StreamLink(BackendLink):
-    """A link that carries a stream of bytes as they come (mode ``tunnel``)."""
+    """
+    A link that carries a stream of bytes as they come (mode ``tunnel``).
 
-    def __init__(self) -> None:
+    Args:
+        max_payload: most bytes that the owner takes at once.
+    """
+
+    def __init__(self, max_payload: int) -> None:
         super().__init__()
-        self._held: list[bytes] = []
+        self._max_payload = max_payload
+        self._held = b""
 
     def _take(self, data: bytes) -> None:
-        self._held.append(data)
+        self._held += data
 
     def _deliver(self) -> None:
-        held, self._held = self._held, []
+        held, self._held = self._held, b""
         if held:
             self._prove()
-            self.factory.owner.link_payload(b"".join(held))
+        at = 0
+        while at < len(held) and not self._paused and not self._ended:
+            self.factory.owner.link_payload(held[at : at + self._max_payload])
+            at += self._max_payload
+        self._held = held[at:]
 
     def _holds(self) -> bool:
         return bool(self._held)
@@ -278,13 +325,16 @@ class FramedLink(BackendLink):
     def _deliver(self) -> None:
         owner = self.factory.owner
         try:
-            while not self._paused and not self._ended:
+            for _ in range(PAYLOADS_A_TURN):
+                if self._paused or self._ended:
+                    return
                 payload = self._decoder.next_payload()
                 if payload is None:
                     return
-                if self._proof is not None:
+                if not self._proved:
                     self._prove()
                 owner.link_payload(payload)
+            self._rest()
         except BackendError as error:
             self.fail(error)
 
@@ -293,23 +343,6 @@ class FramedLink(BackendLink):
 
     def _unfinished(self) -> int:
         return self._decoder.pending if self._decoder.mid_frame else 0
-
-
-@implementer(IPushProducer)
-class _Fullness:
-    """Told by a transport to pause when its buffer is full, it tells the link's owner."""
-
-    def __init__(self, link: BackendLink) -> None:
-        self._owner = link.factory.owner
-
-    def pauseProducing(self) -> None:
-        self._owner.link_full(True)
-
-    def resumeProducing(self) -> None:
-        self._owner.link_full(False)
-
-    def stopProducing(self) -> None:
-        """The connection is gone, which `BackendLink.connectionLost` reports."""
 
 
 class LinkFactory(ReconnectingClientFactory):

@@ -11,6 +11,7 @@ from typing import Any
 from typing import Protocol as Seam
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.util import encode_truncate
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from autobahn.websocket.types import ConnectionRequest
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, ITCPTransport
@@ -21,6 +22,7 @@ from zope.interface import implementer
 
 from orion_twisted.core.errors import CloseCode
 from orion_twisted.core.settings import Limits
+from orion_twisted.net.flow import Fullness
 
 FAILED_CLOSE_TIMEOUT = 2.0
 """Seconds that a browser which broke the protocol has to answer our close frame."""
@@ -28,6 +30,8 @@ ORDERLY_CLOSE_TIMEOUT = 30.0
 """Seconds that any other browser has to read what waits for it, and to answer our close frame."""
 STALLED_CLOSE_TIMEOUT = 5.0
 """Seconds that a dropped connection has to deliver its last bytes; then it is cut off."""
+FRAMES_A_TURN = 64
+"""How many frames of one browser are taken before it is the others' turn, about 2 ms of work."""
 MAX_REASON = 123
 """Bytes of a close reason (RFC 6455 section 5.5: a control frame holds 125)."""
 
@@ -58,12 +62,19 @@ class BrowserProtocol(WebSocketServerProtocol):
     _log = Logger()  # not `log`: Autobahn owns that name
     owner: BrowserOwner | None
     subprotocol: str | None
+    factory: BrowserFactory
+    closeHandshakeTimeoutCall: Any
 
     def __init__(self, owner: BrowserOwner, subprotocol: str | None) -> None:
         super().__init__()
         self.owner = owner
         self.subprotocol = subprotocol
         self._paused = False
+        self._delivering = False
+        self._resting: IDelayedCall | None = None
+        self._frames_left = FRAMES_A_TURN
+        self._messages = 0
+        self._unfinished: IDelayedCall | None = None
         self._closing = False
         self._stalled: IDelayedCall | None = None
 
@@ -81,12 +92,40 @@ class BrowserProtocol(WebSocketServerProtocol):
 
     def onOpen(self) -> None:
         if self.owner is not None:
-            self.transport.registerProducer(_Fullness(self.owner), True)
+            Fullness(self.transport, self.owner.browser_full)
             self.owner.browser_opened(self)
 
+    def dataReceived(self, data: bytes) -> None:
+        super().dataReceived(data)
+        if self._resting is None:
+            self._frames_left = FRAMES_A_TURN
+        self._watch_message()
+
+    def _watch_message(self) -> None:
+        """Time a message that has begun and is not whole; one that is whole costs no timer."""
+        if self.state != self.STATE_OPEN:
+            return
+        if self.inside_message and self._unfinished is None:
+            self._unfinished = self.factory.reactor.callLater(
+                self.factory.message_time, self._message_too_slow, self._messages
+            )
+
+    def _message_too_slow(self, messages: int) -> None:
+        self._unfinished = None
+        if self._messages == messages and not self._paused:
+            self._log.warn("closing {peer}: a message takes too long", peer=self.peer)
+            self.close(CloseCode.TOO_SLOW, "TOO_SLOW")
+        else:
+            self._watch_message()  # it is another one by now, or waits for us
+
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        self._messages += 1
         if self.owner is not None and not self._closing:
-            self.owner.browser_message(payload, isBinary)
+            self._delivering = True
+            try:
+                self.owner.browser_message(payload, isBinary)
+            finally:
+                self._delivering = False
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         owner, self.owner = self.owner, None  # also cuts a cycle of references
@@ -94,9 +133,14 @@ class BrowserProtocol(WebSocketServerProtocol):
             owner.browser_lost(1005 if code is None else code, reason or "")
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._stalled is not None and self._stalled.active():
-            self._stalled.cancel()
+        for call in (self._stalled, self._resting, self._unfinished):
+            if call is not None and call.active():
+                call.cancel()
         super().connectionLost(reason)
+        self.is_closed = None  # Autobahn's Deferred has fired with ourselves: a cycle
+        if self.closeHandshakeTimeoutCall is not None:
+            self.closeHandshakeTimeoutCall.cancel()  # the one timer that Autobahn forgets
+            self.closeHandshakeTimeoutCall = None
 
     def failHandshake(
         self, reason: str, code: int = 400, responseHeaders: list[tuple[str, str]] | None = None
@@ -121,7 +165,10 @@ class BrowserProtocol(WebSocketServerProtocol):
         super().dropConnection(abort=abort)
 
     def onAutoPingTimeout(self) -> None:
-        if self._paused:
+        if self._closing:
+            # The closing handshake has its own time, and no ping has gone out in it.
+            self.autoPingTimeoutCall = None
+        elif self._paused:
             # We are the ones who do not read: the pong may lie behind what is waiting.
             self.autoPingTimeoutCall = self.factory.reactor.callLater(
                 self.autoPingTimeout, self.onAutoPingTimeout
@@ -132,7 +179,25 @@ class BrowserProtocol(WebSocketServerProtocol):
     def processData(self) -> bool:
         # One read can hold thousands of frames, each inflating to the limit: while paused they
         # stay what they are, bytes of one read.
-        return False if self._paused else super().processData()
+        if self._paused or self._resting is not None:
+            return False
+        if self.current_frame is None:
+            if not self._frames_left:
+                # The same read would keep every other browser waiting for as long.
+                self.transport.pauseProducing()
+                self._resting = self.factory.reactor.callLater(0, self._go_on)
+                return False
+            self._frames_left -= 1
+        return bool(super().processData())
+
+    def _go_on(self) -> None:
+        self._resting = None
+        self._frames_left = FRAMES_A_TURN
+        if not self._paused:
+            self.consumeData()
+            self._watch_message()
+            if not self._paused and self._resting is None:
+                self.transport.resumeProducing()
 
     def _cut(self) -> None:
         self.transport.abortConnection()
@@ -140,8 +205,15 @@ class BrowserProtocol(WebSocketServerProtocol):
     # From the owner
 
     def send(self, payload: bytes, is_binary: bool) -> None:
-        """Send one message."""
-        self.sendMessage(payload, is_binary)
+        """Send one message; one that comes after the close frame is dropped (RFC 6455 5.5.1)."""
+        if self.state == self.STATE_OPEN:  # else Autobahn raises
+            self.sendMessage(payload, is_binary, doNotCompress=self._may_outgrow(payload))
+
+    def _may_outgrow(self, payload: bytes) -> bool:
+        """Say whether a payload that does not compress might become larger than the limit."""
+        size = len(payload)
+        limit: int = self.maxMessagePayloadSize
+        return size + (size >> 8) + 64 > limit  # zlib adds 5 to each 2 KiB at worst
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Begin the closing handshake; messages that still arrive are dropped."""
@@ -149,12 +221,14 @@ class BrowserProtocol(WebSocketServerProtocol):
             self._closing = True
             self.closeHandshakeTimeout = ORDERLY_CLOSE_TIMEOUT
             # Not `sendClose`: it would refuse 1001 and 1011.
-            self.sendCloseFrame(int(code), reason.encode()[:MAX_REASON], isReply=False)
+            text = encode_truncate(reason, MAX_REASON)
+            self.sendCloseFrame(int(code), text, isReply=False)
             self.resumeProducing()  # the browser's close frame has to be read
 
     def abort(self) -> None:
         """Cut the connection off, closing handshake or not."""
         self.dropConnection(abort=True)
+        self._cut()  # even if the end has begun, for which Autobahn would wait
 
     def pauseProducing(self) -> None:
         if not self._paused and self.state == self.STATE_OPEN:
@@ -165,35 +239,24 @@ class BrowserProtocol(WebSocketServerProtocol):
         if not self._paused:
             return
         self._paused = False
-        self.consumeData()  # what is already here goes first, and may pause us again
-        if not self._paused and not self.droppedByMe:
+        if self._resting is not None:
+            return  # it goes on by itself
+        if not self._delivering:  # else Autobahn is inside the frame before it
+            self.consumeData()  # what is already here goes first, and may pause us again
+        if not self._paused and self._resting is None:
+            # Even if that was the browser's close frame: TLS still waits for its close_notify.
             self.transport.resumeProducing()
 
     def stopProducing(self) -> None:
         self.close(CloseCode.GOING_AWAY, "")
 
 
-@implementer(IPushProducer)
-class _Fullness:
-    """Told by a transport to pause when its buffer is full, it tells the browser's owner."""
-
-    def __init__(self, owner: BrowserOwner) -> None:
-        self._owner = owner
-
-    def pauseProducing(self) -> None:
-        self._owner.browser_full(True)
-
-    def resumeProducing(self) -> None:
-        self._owner.browser_full(False)
-
-    def stopProducing(self) -> None:
-        """The connection is gone, which `BrowserProtocol.onClose` reports."""
-
-
 class BrowserFactory(WebSocketServerFactory):
     """Options for the sockets of one tenant. `connect` makes a socket; nothing listens here."""
 
     noisy = False
+    message_time: float
+    """Seconds from the first byte of a message to its last."""
 
     def connect(self, owner: BrowserOwner, subprotocol: str | None) -> BrowserProtocol:
         """Return the protocol of a browser whose request has been accepted."""
@@ -209,12 +272,14 @@ def browser_factory(
     Return the factory of a tenant's sockets.
 
     Args:
-        limits: the node's; ``handshake``, ``ping_every`` and ``ping_timeout`` in seconds.
+        limits: the node's; its times are in seconds.
         max_message: largest message in bytes, after inflation where it came compressed.
         compression: whether permessage-deflate is agreed to when a browser offers it.
         reactor: for timers.
     """
     factory = BrowserFactory(server="", reactor=reactor)
+    factory.message_time = limits.message_time
+    factory._batched_timer = _NeverEarly(factory._batched_timer)
     factory.setProtocolOptions(
         versions=[13],
         webStatus=False,
@@ -242,6 +307,21 @@ def browser_factory(
         trustXForwardedFor=0,
     )
     return factory
+
+
+class _NeverEarly:
+    """
+    Autobahn's timers, up to a second late instead of up to a second early.
+
+    They are cut down to whole seconds: with a ping timeout of half a second it would be over
+    before the ping is out.
+    """
+
+    def __init__(self, timer: Any) -> None:
+        self._timer = timer
+
+    def call_later(self, delay: float, function: Any, *args: Any) -> Any:
+        return self._timer.call_later(delay + 1.0, function, *args)
 
 
 def _accept_nothing(offers: list[Any]) -> None:

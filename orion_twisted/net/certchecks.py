@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -65,6 +65,11 @@ class CertificateFile:
     chain: tuple[x509.Certificate, ...] = field(repr=False)
     private_key: PrivateKey = field(repr=False, eq=False)
     fingerprint: str
+
+    @property
+    def key_family(self) -> str:
+        """What a client must be able to use: ``EC``, ``RSA`` or ``Ed25519``."""
+        return self.key_type.partition(" ")[0]
 
     def days_left(self, now: datetime) -> int:
         """Return the whole days until it expires; below zero once it has."""
@@ -115,6 +120,24 @@ def choose(
     )
 
 
+def choose_all(
+    certificates: Iterable[CertificateFile], name: str, now: datetime
+) -> tuple[CertificateFile, ...]:
+    """
+    Return the certificates that answer a name side by side: of each key family what `choose` says.
+
+    While some of them are valid the others are left out, as clients that can use both would come
+    upon them.
+    """
+    families: dict[str, list[CertificateFile]] = {}
+    for one in certificates:
+        families.setdefault(one.key_family, []).append(one)
+    found = (choose(families[each], name, now) for each in sorted(families))
+    chosen = [one for one in found if one is not None]
+    valid = [one for one in chosen if problem_of(one, now) is None]
+    return tuple(valid or chosen)
+
+
 def checked(
     source: Path, certificates: Iterable[x509.Certificate], key: object, now: datetime
 ) -> CertificateFile:
@@ -131,7 +154,7 @@ def checked(
         Unusable: they do not fit together, or are of no use to a server.
     """
     unique = dict.fromkeys(certificates)
-    leaf, *more = (one for one in unique if not _is_authority(one))
+    leaf, *more = (one for one in unique if not is_authority(one))
     if more:
         titles = ", ".join(_title(one) for one in (leaf, *more))
         raise Unusable(
@@ -142,6 +165,7 @@ def checked(
     if not isinstance(key, PrivateKey) or _encoded(key.public_key()) != public_key:
         raise Unusable("the private key belongs to another certificate")
     _check_purpose(leaf)
+    _check_strength(unique)
     return CertificateFile(
         source=source,
         names=_names(leaf),
@@ -163,7 +187,7 @@ def only_authorities(certificates: Iterable[x509.Certificate]) -> bool:
         Unusable: one is for both, as ``openssl req -x509`` makes them: to skip it in silence
             would leave its owner searching.
     """
-    if not all(_is_authority(one) for one in certificates):
+    if not all(is_authority(one) for one in certificates):
         return False
     for one in certificates:
         if names := alternative_names(one):
@@ -174,7 +198,8 @@ def only_authorities(certificates: Iterable[x509.Certificate]) -> bool:
     return True
 
 
-def _is_authority(certificate: x509.Certificate) -> bool:
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Say whether a certificate may sign others."""
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
@@ -205,6 +230,21 @@ def _check_purpose(leaf: x509.Certificate) -> None:
         return
     if not {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & {*uses}:
         raise Unusable("is not for servers: its extended key usage lacks serverAuth")
+
+
+def _check_strength(certificates: Iterable[x509.Certificate]) -> None:
+    """Refuse what OpenSSL would refuse to send (its security level 2), and clients to take."""
+    for one in certificates:
+        if one.subject == one.issuer:
+            continue  # a root: clients have their own copy, and trust that as it is
+        digest = one.signature_hash_algorithm
+        if isinstance(digest, SHA1 | MD5):
+            raise Unusable(f"{_title(one)} is signed with {digest.name}, which clients refuse")
+        key = one.public_key()
+        if isinstance(key, rsa.RSAPublicKey) and key.key_size < SHORTEST_RSA:
+            raise Unusable(
+                f"the RSA key of {_title(one)} has {key.key_size} bits, fewer than {SHORTEST_RSA}"
+            )
 
 
 def alternative_names(certificate: x509.Certificate) -> list[str] | None:

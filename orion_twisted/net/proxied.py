@@ -141,9 +141,7 @@ class ProxiedProtocol(Protocol):
 class _Proxied(ProtocolWrapper):
     """The connection's transport, with the peer that the proxy has named."""
 
-    def __init__(
-        self, factory: Any, protocol: IProtocol, transport: Any, peer: IAddress
-    ) -> None:
+    def __init__(self, factory: Any, protocol: IProtocol, transport: Any, peer: IAddress) -> None:
         super().__init__(factory, protocol)
         directlyProvides(self, providedBy(transport))
         self.transport = transport

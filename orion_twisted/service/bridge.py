@@ -18,9 +18,14 @@ from twisted.logger import Logger
 from orion_twisted.core.backoff import Backoff
 from orion_twisted.core.counters import Counters
 from orion_twisted.core.errors import BackendDown, BadMessage, CloseCode, OrionError
+from orion_twisted.core.rates import MessageRates
 from orion_twisted.core.settings import Tenant
 from orion_twisted.net.backend import BackendLink, LinkFactory, Loss
 from orion_twisted.net.browser import BrowserProtocol
+
+MOST_WAIT_FOR_RATE = 10.0
+"""Seconds. A message that makes its browser wait longer than that to be within its rate again is
+far beyond it, and ends it."""
 
 
 @frozen
@@ -33,6 +38,8 @@ class Surroundings:
         endpoints: the tenant's backends, each with the text that logs call it by.
         max_message: largest message, in bytes.
         idle: seconds without a message after which a browser is closed; 0 means never.
+        message_rate, byte_rate: messages, and payload bytes, per second of one browser; 0 for no
+            limit.
         backoff: makes the waits between attempts to dial.
         counters: what to add to.
         clock: the reactor, or a test's clock.
@@ -45,6 +52,8 @@ class Surroundings:
     backoff: Callable[[], Backoff]
     counters: Counters
     clock: IReactorTime
+    message_rate: int = 0
+    byte_rate: int = 0
 
 
 class Bridge(ABC):
@@ -76,10 +85,22 @@ class Bridge(ABC):
         self._dial_timeout: IDelayedCall | None = None
         self._idle_timer: IDelayedCall | None = None
         self._last_message = 0.0
+        self._rates: MessageRates | None = None
+        self._slowed: IDelayedCall | None = None
 
     @abstractmethod
     def _build_link(self) -> BackendLink:
         """Return a link of this mode, for one attempt to dial."""
+
+    @property
+    def tenant(self) -> str:
+        """The name of the browser's tenant."""
+        return self._around.tenant.name
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the browser is in."""
+        return self._browser is not None
 
     # Before the browser is let in
 
@@ -89,20 +110,21 @@ class Bridge(ABC):
 
         Returns:
             A Deferred that fires when there is one, and fails with `BackendDown` if none came
-            within the tenant's ``dial_timeout``. Cancelling it ends the bridge.
+            within the tenant's ``dial_timeout``, or before `close`. Cancelling it ends the bridge.
         """
-        self._dialled = Deferred(lambda _: self._abandon())
+        dialled: Deferred[None] = Deferred(lambda _: self._abandon())
+        self._dialled = dialled
         self._dial_timeout = self._clock.callLater(
             self._around.tenant.dial_timeout, self._dial_failed
         )
-        self._links.start()
-        return self._dialled
+        self._links.start()  # an endpoint may bring the link up before this returns
+        return dialled
 
     def _dial_failed(self) -> None:
         dialled, self._dialled = self._dialled, None
         self._abandon()
         if dialled is not None:
-            dialled.errback(BackendDown("no link within dial_timeout"))
+            dialled.errback(BackendDown("no link in time"))
 
     def _abandon(self) -> None:
         self._stop_link()
@@ -116,6 +138,10 @@ class Bridge(ABC):
         self._log.info(
             "browser {peer} of {tenant} is in", peer=self._peer, tenant=self._around.tenant.name
         )
+        if self._around.message_rate or self._around.byte_rate:
+            self._rates = MessageRates(
+                self._around.message_rate, self._around.byte_rate, self._clock.seconds()
+            )
         if self._around.idle:
             self._last_message = self._clock.seconds()
             self._idle_timer = self._clock.callLater(self._around.idle, self._look_for_life)
@@ -128,6 +154,10 @@ class Bridge(ABC):
         self._counters.add("bytes_from_browsers", len(payload))
         if self._idle_timer is not None:
             self._last_message = self._clock.seconds()
+        if self._rates is not None:
+            self._slow_down(self._rates.take(len(payload), self._clock.seconds()))
+            if self._closing:
+                return
         try:
             self._from_browser(payload, is_binary)
         except BadMessage as error:
@@ -138,6 +168,19 @@ class Bridge(ABC):
                 error=error,
             )
             self.close(error.close_code, error.code)
+
+    def _slow_down(self, wait: float) -> None:
+        """Read no more for so many seconds; a browser that owes too much is closed."""
+        if wait > MOST_WAIT_FOR_RATE:
+            self.close(CloseCode.TOO_FAST, "TOO_FAST")
+        elif wait > 0:
+            self._cancel(self._slowed)
+            self._slowed = self._clock.callLater(wait, self._speed_up)
+            self._settle()
+
+    def _speed_up(self) -> None:
+        self._slowed = None
+        self._settle()
 
     def browser_full(self, full: bool) -> None:
         self._browser_full = full
@@ -150,7 +193,8 @@ class Bridge(ABC):
             tenant=self._around.tenant.name,
             code=code,
         )
-        self._counters.add("browsers_closed", reason=str(code))
+        if self._browser is not None:  # else its handshake has failed after all
+            self._counters.add("browsers_closed", reason=_counted(code))
         self._browser = None
         self._stop_link()
         self._finish()
@@ -239,7 +283,7 @@ class Bridge(ABC):
             else:
                 link.resumeProducing()
         if browser is not None and not self._closing:
-            if self._may_read_browser():
+            if self._slowed is None and self._may_read_browser():
                 browser.resumeProducing()
             else:
                 browser.pauseProducing()
@@ -257,10 +301,13 @@ class Bridge(ABC):
         """Tell the browser that it is over; the link ends now, the bridge with the socket."""
         if self._closing:
             return
+        if self._browser is None:
+            # Nobody is in yet: the request that waits for the dial is refused instead.
+            self._dial_failed()
+            return
         self._closing = True
         self._stop_link()
-        if self._browser is not None:
-            self._browser.close(code, reason)
+        self._browser.close(code, reason)
 
     def fail(self, error: OrionError) -> None:
         """Close with the code of an error."""
@@ -271,13 +318,14 @@ class Bridge(ABC):
         if self._browser is not None:
             self._browser.abort()
         elif not self._closing:
-            self._abandon()
+            self._dial_failed()
 
     def _stop_link(self) -> None:
         self._closing = True
         self._cancel(self._dial_timeout)
         self._cancel(self._idle_timer)
-        self._dial_timeout = self._idle_timer = None
+        self._cancel(self._slowed)
+        self._dial_timeout = self._idle_timer = self._slowed = None
         self._link = None
         self._links.stop()
 
@@ -293,3 +341,11 @@ class Bridge(ABC):
 
 def _nothing_left(bridge: Bridge) -> None:
     """Stand in for what has been called already."""
+
+
+def _counted(code: int) -> str:
+    """Return what a close code is counted as: a browser may choose from two thousand."""
+    return str(code) if code < 3000 or code in _OUR_CODES else "other"
+
+
+_OUR_CODES = frozenset(map(int, CloseCode))

@@ -8,20 +8,25 @@ place and a link; then a `Bridge` owns the socket and the link until both are go
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from attrs import evolve
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from orion_twisted import __version__
 from orion_twisted.core.admission import Full, Handshakes, Place, Places, Verdict
 from orion_twisted.core.backoff import FIRST_WAIT, MOST_WAIT, Backoff
+from orion_twisted.core.bearer import TokenRefused
 from orion_twisted.core.counters import Counters
 from orion_twisted.core.errors import BackendDown, CloseCode
 from orion_twisted.core.handshake import (
@@ -32,19 +37,29 @@ from orion_twisted.core.handshake import (
     Upgrade,
     decide,
     routes_of,
+    unauthorized,
     unavailable,
     upgrade_request,
 )
+from orion_twisted.core.rates import AddressRates
 from orion_twisted.core.settings import Settings, effective_message_limit
 from orion_twisted.net.browser import browser_factory
+from orion_twisted.net.certchecks import problem_of
+from orion_twisted.net.certfiles import file_name
+from orion_twisted.net.tls import CertificateTable
 from orion_twisted.service.bridge import Bridge, Surroundings
 from orion_twisted.service.relay import RelayBridge
 from orion_twisted.service.tunnel import TunnelBridge
+from orion_twisted.web.admin import CertificateStatus, Report
 from orion_twisted.web.gate import Admission, GateFactory, HttpGate
 from orion_twisted.web.site import PageChannel, PageSite
+from orion_twisted.web.tokens import TokenCheck
 
 RETRY_AFTER = 5
 """Seconds after which a browser that found no place, or no backend, may try again."""
+
+MOST_ADDRESSES = 10_000
+"""How many addresses are remembered for the rate of their connections."""
 
 BRIDGES: Mapping[str, type[Bridge]] = {"relay": RelayBridge, "tunnel": TunnelBridge}
 """Which class carries a tenant's mode."""
@@ -53,15 +68,19 @@ Endpoints = Sequence[tuple[str, IStreamClientEndpoint]]
 Listen = Callable[[Factory], "Deferred[IListeningPort]"]
 
 
-class Gateway(Service):
+class Gateway(MultiService):
     """
     All browsers and backends of a node. It is what every gate asks (`Doorkeeper`).
 
     Args:
         settings: checked ones.
-        listeners: functions that begin to listen and give the port.
+        listeners: functions that begin to listen, with a factory of gates, and give the port.
         endpoints: each tenant's backends, by the tenant's name.
         clock: the reactor, or a test's clock.
+        tokens: the rules on tokens of those tenants that have some, by the tenant's name.
+        table: the certificates, where a listener speaks TLS.
+        counters: what to add to.
+        wall_clock: gives the seconds since 1970, by which tokens are dated.
     """
 
     _log = Logger()
@@ -72,12 +91,22 @@ class Gateway(Service):
         listeners: Sequence[Listen],
         endpoints: Mapping[str, Endpoints],
         clock: IReactorTime,
+        tokens: Mapping[str, TokenCheck] | None = None,
+        table: CertificateTable | None = None,
+        counters: Counters | None = None,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        super().__init__()
         limits = settings.limits
         self._limits = limits
         self._listeners = listeners
         self._clock = clock
-        self.counters = Counters()
+        self._tokens = {} if tokens is None else tokens
+        self._wall_clock = wall_clock
+        self._arrivals = AddressRates(limits.connect_rate_per_ip, MOST_ADDRESSES)
+        self._table = table
+        self.counters = Counters() if counters is None else counters
+        self._started = clock.seconds()
         self._routes = routes_of(settings.tenants)
         self._around = {
             tenant.name: Surroundings(
@@ -88,6 +117,8 @@ class Gateway(Service):
                 backoff=lambda: Backoff(FIRST_WAIT, MOST_WAIT, random.random),
                 counters=self.counters,
                 clock=clock,
+                message_rate=limits.message_rate,
+                byte_rate=limits.byte_rate,
             )
             for tenant in settings.tenants
         }
@@ -96,7 +127,7 @@ class Gateway(Service):
             for name, around in self._around.items()
         }
         self._sites = {
-            tenant.name: PageSite(Path(tenant.site), clock)
+            tenant.name: PageSite(Path(tenant.site), tenant.embed_in, clock)
             for tenant in settings.tenants
             if tenant.site is not None
         }
@@ -116,6 +147,7 @@ class Gateway(Service):
         self._bridges: set[Bridge] = set()
         self._draining = False
         self._drained: Deferred[None] | None = None
+        self._stopped: Deferred[None] | None = None
         self.ports: list[IListeningPort] = []
 
     # From gates
@@ -123,6 +155,9 @@ class Gateway(Service):
     def arrived(self, gate: HttpGate) -> Verdict:
         self.counters.add("connections")
         self._gates.add(gate)
+        if not self._arrivals.arrive(gate.address, self._clock.seconds()):
+            self.counters.add("refused", reason="connect_rate")
+            return Verdict.LEAVE
         verdict, evicted = self._handshakes.arrive(gate, gate.address)
         if evicted is not None:
             self.counters.add("refused", reason="pending_handshakes")
@@ -142,21 +177,42 @@ class Gateway(Service):
         place = self._place_of.pop(gate, None)
         if place is not None:
             self._places.give_back(place)
+        self._look_whether_drained()
 
     def decide(self, request: Request, gate: HttpGate) -> Decision:
         if self._draining:
             return unavailable("draining", RETRY_AFTER)
         decision = decide(request, self._routes)
-        if isinstance(decision, Refused) or gate in self._place_of:
+        if isinstance(decision, Refused):
             return decision
+        if self._table is not None and not self._may_carry(gate, request):
+            refusal = Refused(HTTPStatus.MISDIRECTED_REQUEST, "client_certificate")
+            return evolve(refusal, embed_in=decision.tenant.embed_in)
+        held = self._place_of.get(gate)
+        if held is not None:
+            if held.tenant == decision.tenant.name:
+                return decision
+            # A connection may ask one tenant after another: its place is with the last.
+            self._places.give_back(self._place_of.pop(gate))
         place = self._places.take(decision.tenant.name, gate.address)
         if isinstance(place, Full):
-            return full(place)
+            return evolve(full(place), embed_in=decision.tenant.embed_in)
         self._place_of[gate] = place
         return decision
 
+    def _may_carry(self, gate: HttpGate, request: Request) -> bool:
+        """Say whether the TLS handshake asked for what the request's host asks for."""
+        assert self._table is not None
+        return self._table.may_carry(gate.tls_connection, request.host or "")
+
     def admit(self, upgrade: Upgrade, gate: HttpGate) -> Deferred[Admission | Refused]:
         tenant = upgrade.tenant
+        if upgrade.token is not None:
+            try:
+                self._tokens[tenant.name].check(upgrade.token, self._wall_clock())
+            except TokenRefused as error:
+                refusal = unauthorized(error.reason, error.status)
+                return succeed(evolve(refusal, embed_in=tenant.embed_in))
         bridge = BRIDGES[tenant.mode](self._around[tenant.name], gate.address, self._bridge_ended)
         self._bridges.add(bridge)
 
@@ -168,7 +224,9 @@ class Gateway(Service):
 
         def not_linked(failure: Failure) -> Refused:
             failure.trap(BackendDown)
-            return unavailable("backend_down", RETRY_AFTER)
+            reason = "draining" if self._draining else "backend_down"
+            refusal = unavailable(reason, RETRY_AFTER)
+            return evolve(refusal, embed_in=tenant.embed_in)
 
         return bridge.dial().addCallbacks(linked, not_linked)
 
@@ -192,13 +250,37 @@ class Gateway(Service):
             tenant=gate.upgrade.tenant.name if gate.upgrade is not None else None,
         )
 
+    def report(self) -> Report:
+        """Return how the gateway stands, for its admin pages."""
+        browsers = dict.fromkeys(self._around, 0)
+        for bridge in self._bridges:
+            browsers[bridge.tenant] += bridge.is_open
+        return Report(
+            version=__version__,
+            ready=bool(self.ports) and not self._draining,
+            browsers=browsers,
+            pending=len(self._handshakes),
+            connections=len(self._places),
+            uptime=self._clock.seconds() - self._started,
+            certificates=() if self._table is None else tuple(_statuses(self._table)),
+        )
+
     # From whoever starts and stops it
 
     def privilegedStartService(self) -> None:
-        """Listen; called before privileges are dropped, so ports below 1024 can be had."""
+        """
+        Listen; called before privileges are dropped, so ports below 1024 can be had.
+
+        Raises:
+            CannotListenError: a place is taken, or not for this user; the process does not start.
+        """
         factory = GateFactory(self._build_gate)
+        failures: list[Failure] = []
         for listen in self._listeners:
-            listen(factory).addCallbacks(self._listening, self._cannot_listen)
+            listen(factory).addCallbacks(self._listening, failures.append)
+        if failures:
+            # Not from the errback: a Deferred would keep it, and the process run without a port.
+            failures[0].raiseException()
 
     def _build_gate(self) -> HttpGate:
         return HttpGate(self, self._limits.header, self._limits.handshake, self._clock)
@@ -206,10 +288,6 @@ class Gateway(Service):
     def _listening(self, port: IListeningPort) -> None:
         self.ports.append(port)
         self._log.info("listening on {address}", address=port.getHost())
-
-    def _cannot_listen(self, failure: Failure) -> None:
-        # Out of privilegedStartService, so that the process does not start at all.
-        failure.raiseException()
 
     @property
     def port(self) -> int:
@@ -222,11 +300,20 @@ class Gateway(Service):
         Drain: accept nobody, tell every browser to go (1001), wait for them, cut off the rest.
 
         Returns:
-            A Deferred that fires when no browser is left, after ``drain`` seconds at the latest.
+            A Deferred that fires when nobody is left, after ``drain`` seconds at the latest. May
+            be called again: each caller is told.
         """
-        super().stopService()
+        told: Deferred[None] = Deferred()
+        if self._stopped is None:
+            self._stopped = self._drain()
+        self._stopped.chainDeferred(told)
+        return told
+
+    def _drain(self) -> Deferred[None]:
+        others = maybeDeferred(super().stopService)
         self._draining = True
-        closed = DeferredList([maybeDeferred(port.stopListening) for port in self.ports])
+        ports = [maybeDeferred(port.stopListening) for port in self.ports]
+        closed = DeferredList([others, *ports])
         for gate in list(self._gates):
             gate.close()
         for bridge in list(self._bridges):
@@ -249,8 +336,19 @@ class Gateway(Service):
             gate.abort()
 
     def _look_whether_drained(self) -> None:
-        if self._drained is not None and not self._drained.called and not self._bridges:
+        # Gates count, too: an answer may still be on its way out of one.
+        nobody_left = not self._bridges and not self._gates
+        if self._drained is not None and not self._drained.called and nobody_left:
             self._drained.callback(None)
+
+
+def _statuses(table: CertificateTable) -> Iterator[CertificateStatus]:
+    now = datetime.now(UTC)
+    for each in table.certificates:
+        left = (each.not_after - now).total_seconds() / 86400
+        yield CertificateStatus(file_name(each.source), each.names, left, problem_of(each, now))
+    for bad in table.bad:
+        yield CertificateStatus(file_name(bad.source), (), None, bad.problem)
 
 
 def full(limit: Full) -> Refused:

@@ -46,8 +46,12 @@ class RelayBridge(Bridge):
 
     def _pump(self) -> None:
         """Write what waits, for as long as the link takes it."""
-        while self._link is not None and (payload := self._relay.next_for_backend()) is not None:
-            self._link.send(payload)
+        link = self._link
+        while link is not None and link.is_open:
+            frame = self._relay.next_for_backend()
+            if frame is None:
+                return
+            link.send(frame)
 
     def link_full(self, full: bool) -> None:
         if self._closing:
@@ -81,6 +85,7 @@ class RelayBridge(Bridge):
 
     def _stop_link(self) -> None:
         # What has been accepted goes out even if the link is full: the window bounds it.
+        self._closing = True  # or the first of it would fill the link and hold back the rest
         self._relay.link_full(False)
         self._pump()
         self._counters.add("messages_undelivered", self._relay.waiting)

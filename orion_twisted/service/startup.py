@@ -13,20 +13,34 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from attrs import frozen
 from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from orion_twisted.core.addresses import Listener
 from orion_twisted.core.config import advice, load_settings, merge
+from orion_twisted.core.counters import Counters
 from orion_twisted.core.problems import ConfigError, Problem
 from orion_twisted.core.settings import Settings
-from orion_twisted.net.certfiles import BadCertificateFile, CertificateFile, choose, read_folder
+from orion_twisted.net.certchecks import Unusable
+from orion_twisted.net.certfolder import FolderState, load_folder
+from orion_twisted.net.certwatch import CertificateWatcher
+from orion_twisted.net.clientca import ClientAuthority, read_client_ca
+from orion_twisted.net.proxied import ProxiedFactory
 from orion_twisted.net.tls import CertificateTable
 from orion_twisted.service.gateway import Gateway, Listen
+from orion_twisted.service.reload import Reload, TokenFiles
+from orion_twisted.web.admin import admin_site
+from orion_twisted.web.token_keys import load_keys
+from orion_twisted.web.tokens import TokenCheck
 
 MAX_SETTINGS_FILE = 1024 * 1024
 """Bytes of a settings file; ten thousand tenants fit."""
+
+FLAGS_TENANT = {"tenant": {"default": {"hosts": ["*"]}}}
+"""What flags need not say of their tenant: it answers every host."""
 
 _log = Logger()
 
@@ -38,7 +52,8 @@ def read_settings(path: Path | None, flags: Mapping[str, object]) -> Settings:
     Args:
         path: the file; None where flags say everything. Folders in it are relative to its own
             folder, those in flags to the current one.
-        flags: in the shape of the file.
+        flags: in the shape of the file. A tenant in them has the hosts that the file gives it,
+            or else every host.
 
     Raises:
         ConfigError: with every mistake.
@@ -46,6 +61,8 @@ def read_settings(path: Path | None, flags: Mapping[str, object]) -> Settings:
     raw: dict[str, Any] = {} if path is None else _read_toml(path)
     if path is not None:
         _anchor(raw, path.parent)
+    if "tenant" in flags:
+        raw = merge(FLAGS_TENANT, raw)
     return load_settings(merge(raw, flags))
 
 
@@ -59,7 +76,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError([Problem("", f"{path} is larger than {MAX_SETTINGS_FILE} bytes")])
     try:
         return tomllib.loads(text.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of int, of depth
         raise ConfigError([Problem("", f"{path} is no TOML: {error}")]) from None
 
 
@@ -67,8 +84,11 @@ def _anchor(raw: dict[str, Any], folder: Path) -> None:
     """Make relative folders of a file relative to where the file is."""
     tables = [(raw, "certificates")]
     tenants = raw.get("tenant")
-    if isinstance(tenants, dict):
-        tables += [(each, "site") for each in tenants.values() if isinstance(each, dict)]
+    for each in tenants.values() if isinstance(tenants, dict) else ():
+        if isinstance(each, dict):
+            tables += [(each, "site"), (each, "client_ca")]
+            if isinstance(each.get("token"), dict):
+                tables.append((each["token"], "key_file"))
     raw.setdefault("certificates", "certs")
     for table, key in tables:
         if isinstance(table.get(key), str) and table[key]:
@@ -84,13 +104,41 @@ def prepare(settings: Settings, reactor: Any) -> Gateway:
     """
     for line in advice(settings):
         _log.warn("{advice}", advice=line)
-    problems = list(_missing_sites(settings))
-    table = None
-    if any(listener.secure for listener in settings.listen):
-        try:
-            table = _certificate_table(settings)
-        except ConfigError as error:
-            problems = [*error.problems, *problems]
+    problems: list[Problem] = []
+    certificates = _certificates(settings, problems)
+    problems += _missing_sites(settings)
+    tokens = list(_tokens(settings, problems))
+    endpoints = _endpoints(settings, reactor, problems)
+    table = None if certificates is None else certificates.table
+    counters = Counters()
+    listeners = [
+        _listener(reactor, listener, settings, table, counters)
+        for listener in _available(settings, reactor, problems)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    if settings.admin is not None:
+        admin = serverFromString(reactor, settings.admin.description)
+        listeners.append(lambda _: admin.listen(admin_site(counters, gateway.report, reactor)))
+    gateway = Gateway(
+        settings,
+        listeners,
+        endpoints,
+        reactor,
+        tokens={each.tenant: each.check for each in tokens},
+        table=table,
+        counters=counters,
+    )
+    watcher = None
+    if certificates is not None:
+        watcher = CertificateWatcher(certificates.state, certificates.table, counters, reactor)
+    gateway.addService(Reload(watcher, tokens, counters, reactor))
+    return gateway
+
+
+def _endpoints(
+    settings: Settings, reactor: Any, problems: list[Problem]
+) -> dict[str, list[tuple[str, IStreamClientEndpoint]]]:
     endpoints = {}
     for tenant in settings.tenants:
         try:
@@ -99,11 +147,16 @@ def prepare(settings: Settings, reactor: Any) -> Gateway:
             ]
         except Exception as error:
             # Twisted opens the files that a `tls:` string names, and has no common error for it.
-            problems.append(Problem(f"tenant.{tenant.name}.backend", str(error)))
-    if problems:
-        raise ConfigError(problems)
-    listeners = [_listen(reactor, listener, table) for listener in settings.listen]
-    return Gateway(settings, listeners, endpoints, reactor)
+            problems.append(Problem(f"tenant.{tenant.name}.backend", _why(error)))
+    return endpoints
+
+
+def _why(error: Exception) -> str:
+    """Return what an operator can do something about."""
+    cause = getattr(error, "originalException", error)  # that of a folder that cannot be listed
+    if isinstance(cause, OSError):
+        return f"cannot read {cause.filename}: {cause.strerror}"
+    return f"a file that it names is of no use: {error}"
 
 
 def _missing_sites(settings: Settings) -> Iterator[Problem]:
@@ -112,45 +165,115 @@ def _missing_sites(settings: Settings) -> Iterator[Problem]:
             yield Problem(f"tenant.{tenant.name}.site", f"there is no folder {tenant.site}")
 
 
-def load_certificates(
-    settings: Settings, now: datetime
-) -> tuple[tuple[CertificateFile, ...], tuple[BadCertificateFile, ...]]:
-    """
-    Read the folder of certificates.
-
-    Raises:
-        ConfigError: there is no such folder, or it cannot be read.
-    """
-    try:
-        return read_folder(Path(settings.certificates), now)
-    except OSError as error:
-        text = f"cannot read the folder {settings.certificates}: {error.strerror}"
-        hint = "orion-bridge certs dev localhost makes certificates for trying"
-        raise ConfigError([Problem("certificates", text, hint)]) from None
+def _tokens(settings: Settings, problems: list[Problem]) -> Iterator[TokenFiles]:
+    for tenant in settings.tenants:
+        if tenant.token is None:
+            continue
+        try:
+            keys = load_keys(tenant.token.key_file, tenant.token.algorithms)
+        except ValueError as error:
+            problems.append(Problem(f"tenant.{tenant.name}.token.key_file", str(error)))
+            continue
+        check = TokenCheck(tenant.name, tenant.token, keys, tenant.embed_in)
+        yield TokenFiles(tenant.name, tenant.token, check)
 
 
-def _certificate_table(settings: Settings) -> CertificateTable:
+@frozen
+class _Certificates:
+    """What has been read from the folder, and the table that it is in."""
+
+    state: FolderState
+    table: CertificateTable
+
+
+def _certificates(settings: Settings, problems: list[Problem]) -> _Certificates | None:
+    """Return the certificates; None where no listener needs any, or where something is wrong."""
+    authorities = dict(_client_authorities(settings, problems))
+    if not any(listener.secure for listener in settings.listen):
+        return None
     now = datetime.now(UTC)
-    good, bad = load_certificates(settings, now)
+    folder = settings.certificates
+    try:
+        state = load_folder(Path(folder), now)
+    except OSError as error:
+        text = f"cannot read the folder {folder}: {error.strerror}"
+        hint = "orion-bridge certs dev localhost makes certificates for trying"
+        problems.append(Problem("certificates", text, hint))
+        return None
+    good, bad = tuple(state.certificates.values()), tuple(state.bad.values())
     for each in bad:
         _log.warn("certificate {file}: {problem}", file=str(each.source), problem=each.problem)
     if not good:
-        text = f"no usable certificate in {settings.certificates}"
         what = "; ".join(f"{each.source.name}: {each.problem}" for each in bad)
-        raise ConfigError([Problem("certificates", text, what or None)])
-    if settings.fallback is not None and choose(good, settings.fallback, now) is None:
+        text = f"no usable certificate in {folder}"
+        problems.append(Problem("certificates", text, what or None))
+        return None
+    try:
+        table = CertificateTable(
+            good,
+            settings.fallback,
+            now,
+            strict_sni=settings.strict_sni,
+            client_ca=authorities,
+            bad=bad,
+        )
+    except LookupError:
         names = ", ".join(sorted({name for each in good for name in each.names}))
-        text = f"no certificate for {settings.fallback} in {settings.certificates}"
-        raise ConfigError([Problem("fallback", text, f"there are some for {names}")])
-    return CertificateTable(good, settings.fallback, now)
+        text = f"no certificate for {settings.fallback} in {folder}"
+        problems.append(Problem("fallback", text, f"there are some for {names}"))
+        return None
+    return _Certificates(state, table)
 
 
-def _listen(reactor: Any, listener: Listener, table: CertificateTable | None) -> Listen:
-    endpoint = serverFromString(reactor, listener.description)
+def _client_authorities(
+    settings: Settings, problems: list[Problem]
+) -> Iterator[tuple[str, ClientAuthority]]:
+    """Yield the authority of each host pattern whose clients have to show a certificate."""
+    for tenant in settings.tenants:
+        if tenant.client_ca is None:
+            continue
+        path = f"tenant.{tenant.name}.client_ca"
+        if not all(listener.secure for listener in settings.listen):
+            text = "a listener without TLS would let clients in without a certificate"
+            problems.append(Problem(path, text))
+        try:
+            authority = read_client_ca(Path(tenant.client_ca), tenant.name)
+        except Unusable as error:
+            problems.append(Problem(path, str(error)))
+            continue
+        for host in tenant.hosts:
+            yield host, authority
+
+
+def _available(
+    settings: Settings, reactor: Any, problems: list[Problem]
+) -> Iterator[tuple[Listener, IStreamServerEndpoint]]:
+    for index, listener in enumerate(settings.listen):
+        try:
+            yield listener, serverFromString(reactor, listener.description)
+        except LookupError:
+            problems.append(Problem(f"listen[{index}]", "systemd hands over no such socket"))
+
+
+def _listener(
+    reactor: Any,
+    available: tuple[Listener, IStreamServerEndpoint],
+    settings: Settings,
+    table: CertificateTable | None,
+    counters: Counters,
+) -> Listen:
+    listener, endpoint = available
+
+    def refused(reason: str) -> None:
+        counters.add("refused", reason=reason)
 
     def listen(factory: Any) -> Any:
+        # From the inside out: HTTP in TLS, and in front of both a trusted proxy's header.
         if table is not None and listener.secure:
             factory = TLSMemoryBIOFactory(table, False, factory, reactor)
+        if settings.proxy_protocol_from:
+            proxies, deadline = settings.proxy_protocol_from, settings.limits.handshake
+            factory = ProxiedFactory(factory, proxies, deadline, refused, reactor)
         return endpoint.listen(factory)
 
     return listen

@@ -18,7 +18,7 @@ class TunnelBridge(Bridge):
         self._link_full = False
 
     def _build_link(self) -> BackendLink:
-        return StreamLink()
+        return StreamLink(self._around.max_message)
 
     def _from_browser(self, payload: bytes, is_binary: bool) -> None:
         if not is_binary and not self._text:

@@ -20,14 +20,27 @@ import h11
 from attrs import frozen
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IReactorTime
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    INegotiated,
+    IProtocol,
+    IReactorTime,
+)
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, datetimeToString
 
 from orion_twisted.core.admission import Verdict
-from orion_twisted.core.handshake import Decision, Page, Refused, Request, Upgrade
+from orion_twisted.core.handshake import (
+    Decision,
+    Page,
+    Refused,
+    Request,
+    Upgrade,
+    frame_ancestors,
+)
 
 STALLED_CLOSE_TIMEOUT = 5.0
 """Seconds that a refused connection has to take its answer; then it is cut off."""
@@ -36,9 +49,22 @@ LINGER = 1.0
 lost to the reset that unread bytes would cause."""
 
 END_OF_HEAD = b"\r\n\r\n"
-BARE_LINE_END = re.compile(rb"(?<!\r)\n|\r(?!\n)")
+BARE_LINE_END = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
+"""A CR that comes last is none: its LF may be under way."""
 FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r\n[ \t]")
 """Control bytes, and lines folded in the way that RFC 9112 section 5.2 has withdrawn."""
+
+PAGE_REQUEST_HEADERS: dict[bytes, re.Pattern[bytes]] = {
+    b"host": re.compile(rb"[!-~]+"),
+    b"connection": re.compile(rb"[ -~]+"),
+    b"accept-encoding": re.compile(rb"[ -~]+"),
+    b"if-modified-since": re.compile(rb"[ -~]+"),
+    b"if-none-match": re.compile(rb"[ -~]+"),
+    b"if-range": re.compile(rb"[ -~]+"),
+    b"range": re.compile(rb"bytes=(\d{1,18}-\d{0,18}|-\d{1,18})"),
+}
+"""All that pages depend on, and its form. One range at most: many make a small request ask for
+gigabytes."""
 
 
 class Doorkeeper(Seam):
@@ -125,6 +151,21 @@ def read_head(head: bytes) -> Request | Refused:
     return Request(event.method.decode("ascii"), path, query, headers)
 
 
+def page_request(request: Request) -> bytes:
+    """
+    Return a request for a page once more, for the library that answers it.
+
+    Only what pages depend on is in it, so no other header, however odd, meets a second parser.
+    """
+    target = request.path + (f"?{request.query}" if request.query else "")
+    lines = [f"{request.method} {target} HTTP/1.1".encode("ascii")]
+    for name, form in PAGE_REQUEST_HEADERS.items():
+        value = b", ".join(request.values(name))
+        if form.fullmatch(value):
+            lines.append(b"%s: %s" % (name, value))
+    return b"\r\n".join([*lines, b"", b""])
+
+
 class HttpGate(Protocol):
     """
     One connection, from its first byte until somebody else owns it.
@@ -153,6 +194,8 @@ class HttpGate(Protocol):
         self._timer: IDelayedCall | None = None
         self._admission: Deferred[Admission | Refused] | None = None
         self._channel: HTTPChannel | None = None
+        self._page: Page | None = None
+        self._to_head = False
         self.upgrade: Upgrade | None = None
 
     @property
@@ -160,6 +203,14 @@ class HttpGate(Protocol):
         """The browser's IP address, or the proxy's before it; empty on a UNIX socket."""
         peer = self.transport.getPeer()
         return peer.host if isinstance(peer, IPv4Address | IPv6Address) else ""
+
+    @property
+    def tls_connection(self) -> Any:
+        """The connection's TLS, as its transport's ``getHandle`` has it; None if it is plain."""
+        transport: Any = self.transport
+        if INegotiated.providedBy(transport):
+            return transport.getHandle()  # type: ignore[attr-defined]
+        return None
 
     def connectionMade(self) -> None:
         verdict = self._doorkeeper.arrived(self)
@@ -175,11 +226,14 @@ class HttpGate(Protocol):
         self.transport.resumeProducing()
 
     def close(self) -> None:
-        """End the connection, once what was written is out. A browser being admitted stays."""
-        if self._stage in (Stage.HEAD, Stage.PAGE):
+        """End the connection, after the page under way. A browser being admitted stays."""
+        if self._stage is Stage.HEAD:
             self._stage = Stage.END
             self._stop_timer()
+            self._end_pages()
             self._close()
+        elif self._channel is not None:
+            self._channel.persistent = 0
 
     def abort(self) -> None:
         """Cut the connection off."""
@@ -204,22 +258,27 @@ class HttpGate(Protocol):
             self._look()
         elif len(self._buffer) > self._max_head:
             # A browser that has not been answered yet has nothing to say; neither has one whose
-            # page is on its way.
-            self._refuse(Refused(HTTPStatus.BAD_REQUEST, "impatient"), whole=False)
+            # page is on its way, and an error would land inside that page.
+            refusal = Refused(HTTPStatus.BAD_REQUEST, "impatient")
+            if self._stage is Stage.PAGE:
+                self._doorkeeper.refused(refusal, self)
+                self.abort()
+            else:
+                self._refuse(refusal, whole=False)
 
     def _look(self) -> None:
         """Look for the end of a head in what has come since the last look."""
         start = max(self._looked_at - len(END_OF_HEAD) + 1, 0)
         end = self._buffer.find(END_OF_HEAD, start)
         known = len(self._buffer) if end < 0 else end + len(END_OF_HEAD)
+        # Looked for in this order, the answer is the same however the bytes are cut.
+        if BARE_LINE_END.search(self._buffer, start, min(known, self._max_head)):
+            self._refuse(Refused(HTTPStatus.BAD_REQUEST, "head_malformed"), whole=False)
+            return
         if known > self._max_head:
             self._refuse(
                 Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large"), whole=False
             )
-            return
-        # A lone CR may still get its LF: leave the last byte for the next look.
-        if end < 0 and BARE_LINE_END.search(self._buffer, max(start - 1, 0), known - 1):
-            self._refuse(Refused(HTTPStatus.BAD_REQUEST, "head_malformed"), whole=False)
             return
         self._looked_at = known
         if end < 0:
@@ -236,6 +295,7 @@ class HttpGate(Protocol):
         if isinstance(request, Refused):
             self._refuse(request, whole=False)
             return
+        self._to_head = request.method == "HEAD"
         decision = self._doorkeeper.decide(request, self)
         if isinstance(decision, Refused):
             self._refuse(decision, whole=not self._has_body(request))
@@ -243,7 +303,7 @@ class HttpGate(Protocol):
             if self._has_body(request):
                 self._refuse(Refused(HTTPStatus.BAD_REQUEST, "page_with_body"), whole=False)
             else:
-                self._serve(decision, head)
+                self._serve(decision, page_request(request))
         else:
             self._admit(decision)
 
@@ -256,6 +316,7 @@ class HttpGate(Protocol):
 
     def _admit(self, upgrade: Upgrade) -> None:
         self._stage = Stage.ADMISSION
+        self._end_pages()
         self.upgrade = upgrade
         self._admission = self._doorkeeper.admit(upgrade, self)
         self._admission.addCallbacks(self._admitted, self._not_admitted)
@@ -265,9 +326,6 @@ class HttpGate(Protocol):
         if isinstance(outcome, Refused):
             self._refuse(outcome, whole=True)
             return
-        if self._channel is not None:
-            self.transport.unregisterProducer()
-            self._channel = None
         rest, self._buffer = bytes(self._buffer), bytearray()
         protocol = outcome.protocol
         self._doorkeeper.left(self)
@@ -288,17 +346,36 @@ class HttpGate(Protocol):
 
     def _serve(self, page: Page, head: bytes) -> None:
         self._stage = Stage.PAGE
-        if self._channel is None:
+        if self._channel is None or self._page is None or self._page.tenant is not page.tenant:
+            # A proxy sends requests for several tenants down one connection.
+            self._end_pages()
+            self._page = page
             self._channel = self._doorkeeper.page_channel(page, self)
             self._channel.makeConnection(self.transport)
         self._channel.dataReceived(head)
 
-    def page_done(self) -> None:
-        """The answer to the last request is out: the next one may come, even if it is here."""
-        if self._stage is Stage.PAGE:
+    def page_done(self, more: bool) -> None:
+        """
+        The answer to the last request is out.
+
+        Args:
+            more: the next request may come, even if it is here; else the channel has begun to
+                close the connection.
+        """
+        if not more and self._stage in (Stage.HEAD, Stage.PAGE):
+            self._stage = Stage.END
+            self._buffer.clear()
+        elif self._stage is Stage.PAGE:
             self._stage = Stage.HEAD
             if self._buffer:
                 self._clock.callLater(0, self._next)
+
+    def _end_pages(self) -> None:
+        """Take the connection back from the channel that has served its pages."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.setTimeout(None)
+            self.transport.unregisterProducer()
 
     def _next(self) -> None:
         if self._stage is Stage.HEAD:
@@ -320,9 +397,8 @@ class HttpGate(Protocol):
         self._doorkeeper.refused(refusal, self)
         if self._admission is not None:
             self._admission.cancel()
-        if self._channel is not None:
-            self.transport.unregisterProducer()
-        self.transport.write(error_response(refusal))
+        self._end_pages()
+        self.transport.write(error_response(refusal, to_head=self._to_head))
         if whole:
             self._close()
         else:
@@ -347,8 +423,14 @@ class HttpGate(Protocol):
             timer.cancel()
 
 
-def error_response(refusal: Refused) -> bytes:
-    """Return the whole answer of a refusal: fixed by its status, framed, reflecting nothing."""
+def error_response(refusal: Refused, *, to_head: bool = False) -> bytes:
+    """
+    Return the whole answer of a refusal: fixed by its status, framed, reflecting nothing.
+
+    Args:
+        refusal: what to answer.
+        to_head: the request was HEAD, whose answer has no body.
+    """
     body = refusal.status.phrase.encode("ascii") + b"\n"
     lines = [
         b"HTTP/1.1 %d %s" % (refusal.status, refusal.status.phrase.encode("ascii")),
@@ -357,11 +439,12 @@ def error_response(refusal: Refused) -> bytes:
         b"Content-Length: %d" % len(body),
         b"Cache-Control: no-store",
         b"X-Content-Type-Options: nosniff",
+        b"Content-Security-Policy: default-src 'none'; " + frame_ancestors(refusal.embed_in),
         *(b"%s: %s" % header for header in refusal.headers),
     ]
     if not any(name == b"Connection" for name, _ in refusal.headers):
         lines.append(b"Connection: close")
-    return b"\r\n".join([*lines, b"", body])
+    return b"\r\n".join([*lines, b"", b"" if to_head else body])
 
 
 class GateFactory(Factory):

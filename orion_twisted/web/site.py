@@ -1,4 +1,8 @@
-"""A tenant's pages: files of a folder, served by twisted.web behind the gate."""
+"""
+A tenant's pages behind the gate: the connection's part of twisted.web, and the site that it is of.
+
+What the files are answered with is said in `orion_twisted.web.pages`.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.web.http import HTTPChannel
+from twisted.web.http import NOT_MODIFIED, OK, PARTIAL_CONTENT, HTTPChannel
 from twisted.web.http import Request as HttpRequest
-from twisted.web.resource import IResource, Resource
+from twisted.web.resource import IResource
 from twisted.web.server import Request as SiteRequest
 from twisted.web.server import Site
-from twisted.web.static import File
+
+from orion_twisted.core.handshake import frame_ancestors
+from orion_twisted.web.pages import NOT_THERE, UNKNOWN_TYPE, PageFolder, is_route
 
 KEEP_ALIVE = 60
 """Seconds for which a connection waits for its next request."""
@@ -20,51 +26,40 @@ KEEP_ALIVE = 60
 PAGE_HEADERS = (
     (b"X-Content-Type-Options", b"nosniff"),
     (b"Referrer-Policy", b"strict-origin-when-cross-origin"),
-    (b"Cross-Origin-Resource-Policy", b"same-origin"),
-    (
-        b"Content-Security-Policy",
-        b"default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
-        b"frame-ancestors 'self'",
-    ),
 )
-"""What every page says to the browser."""
+"""What every page says to the browser, beside its Content-Security-Policy."""
 
-
-class PageNotFound(Resource):
-    """The answer for what is not there: fixed, and without the name that was asked for."""
-
-    isLeaf = True
-
-    def render(self, request: SiteRequest) -> bytes:
-        request.setResponseCode(404)
-        request.setHeader(b"content-type", b"text/plain; charset=utf-8")
-        return b"Not Found\n"
-
-
-class PageFolder(File):
-    """Files below one folder; folders are not listed."""
-
-    childNotFound: Any = PageNotFound()
-
-    def directoryListing(self) -> IResource:
-        return PageNotFound()
+POLICY = b"object-src 'none'; base-uri 'self'; "
+"""The part of that policy that no page needs to differ in; what a page may load is for the page
+to say, in a policy of its own."""
 
 
 class PageRequest(SiteRequest):
     """A request for a page: no version in the answer, and the headers that every page has."""
 
+    site: Any  # a `PageSite`
+
     def write(self, data: bytes) -> None:
         if not self.startedWriting:
             self.responseHeaders.removeHeader(b"server")
-            for name, value in PAGE_HEADERS:
-                self.responseHeaders.setRawHeaders(name, [value])
+            if self.code == NOT_MODIFIED:
+                # twisted.web says 0 here, but it would have to be the size of the page.
+                self.responseHeaders.removeHeader(b"content-length")
+            if self.code not in (OK, PARTIAL_CONTENT, NOT_MODIFIED):
+                self.setHeader(b"Cache-Control", b"no-store")  # what is wrong now may be mended
+            for name, value in self.site.headers:
+                self.setHeader(name, value)
         super().write(data)
 
 
 class PageChannel(HTTPChannel):
-    """A connection's pages, one request at a time, as the gate lets them through."""
+    """
+    A connection's pages, one request at a time, as the gate lets them through.
 
-    def __init__(self, site: PageSite, page_done: Callable[[], None], reactor: Any) -> None:
+    A browser that takes nothing for `KEEP_ALIVE` seconds is cut off, in the middle of a page, too.
+    """
+
+    def __init__(self, site: PageSite, page_done: Callable[[bool], None], reactor: Any) -> None:
         super().__init__()
         self.site = site
         self.factory = site
@@ -72,28 +67,86 @@ class PageChannel(HTTPChannel):
         self.timeOut = KEEP_ALIVE
         self.callLater = reactor.callLater  # type: ignore[method-assign]
         self._page_done = page_done
+        self._full = False
+        self._answered = False
 
     def requestDone(self, request: HttpRequest) -> None:
         super().requestDone(request)
-        self._page_done()
+        self.setTimeout(KEEP_ALIVE)
+        self._answered = True
+        if not (self._full and self.persistent):
+            self._say_done()
+
+    def pauseProducing(self) -> None:
+        self._full = True
+        super().pauseProducing()
+        self.setTimeout(KEEP_ALIVE)
+
+    def resumeProducing(self) -> None:
+        self._full = False
+        super().resumeProducing()
+        if self._answered:
+            self._say_done()
+        elif self.requests:
+            self.setTimeout(None)
+
+    def _say_done(self) -> None:
+        """Let the next request come: only now, or answers that nobody takes would pile up."""
+        self._answered = False
+        if not self.persistent:
+            self.loseConnection()  # the gate may have said so after the answer
+        self._page_done(bool(self.persistent))
+
+    def timeoutConnection(self) -> None:
+        super().timeoutConnection()
+        self._page_done(False)
 
 
 class PageSite(Site):
-    """The pages of one folder."""
+    """
+    The pages of one folder.
 
-    def __init__(self, folder: Path, reactor: IReactorTime) -> None:
-        super().__init__(PageFolder(str(folder)), timeout=KEEP_ALIVE, reactor=reactor)
+    Args:
+        folder: where they are.
+        embed_in: whose pages may show them in a frame; empty for those of their own origin.
+        reactor: for timers.
+    """
+
+    def __init__(self, folder: Path, embed_in: tuple[str, ...], reactor: IReactorTime) -> None:
+        super().__init__(
+            PageFolder(str(folder), UNKNOWN_TYPE), timeout=KEEP_ALIVE, reactor=reactor
+        )
         self.displayTracebacks = False
         self._reactor = reactor
+        self.policy = POLICY + frame_ancestors(embed_in)
+        self.headers = (
+            *PAGE_HEADERS,
+            (b"Content-Security-Policy", self.policy),
+            (b"Cross-Origin-Resource-Policy", b"cross-origin" if embed_in else b"same-origin"),
+        )
+
+    def getResourceFor(self, request: SiteRequest) -> IResource:
+        """
+        Find the file of a path, or the site's own page for one that its script understands.
+
+        A folder without an index is no page: to tell it from nothing would show what is there.
+        """
+        names = tuple(request.postpath or ())
+        page: IResource = super().getResourceFor(request)
+        if isinstance(page, PageFolder) and page.is_bare():
+            page = NOT_THERE
+        if page is NOT_THERE and is_route(names):
+            page = self.resource.getChildWithDefault(b"", request)
+        return page
 
     def log(self, request: HttpRequest) -> None:
         """Write no access log as twisted.web does: it has queries in it, and they are secret."""
 
-    def channel(self, page_done: Callable[[], None]) -> PageChannel:
+    def channel(self, page_done: Callable[[bool], None]) -> PageChannel:
         """
         Return a channel for one connection.
 
         Args:
-            page_done: called after each answer.
+            page_done: called after each answer, with whether another request may come.
         """
         return PageChannel(self, page_done, self._reactor)

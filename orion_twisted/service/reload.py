@@ -1,0 +1,120 @@
+"""What may change under a running gateway: certificates on their own, and all files on SIGHUP."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import frozen
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from orion_twisted.core.counters import Counters
+from orion_twisted.core.settings import TokenSettings
+from orion_twisted.net.certwatch import CertificateWatcher
+from orion_twisted.web.token_keys import TokenKeys, load_keys
+from orion_twisted.web.tokens import TokenCheck
+
+
+@frozen
+class TokenFiles:
+    """Where the keys of one tenant's tokens come from, and where they go."""
+
+    tenant: str
+    settings: TokenSettings
+    check: TokenCheck
+
+
+class Reload(Service):
+    """
+    Watch the certificates, and read all files again on SIGHUP.
+
+    What cannot be read leaves in service what was there, is logged and counted.
+
+    Args:
+        watcher: of the certificates; None where no listener speaks TLS.
+        tokens: the keys that SIGHUP reads again.
+        counters: what to add to.
+        reactor: for its threads.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        watcher: CertificateWatcher | None,
+        tokens: Sequence[TokenFiles],
+        counters: Counters,
+        reactor: Any,
+    ) -> None:
+        self._watcher = watcher
+        self._tokens = tokens
+        self._counters = counters
+        self._reactor = reactor
+        self._handler_before: Any = None
+
+    def startService(self) -> None:
+        super().startService()
+        if self._watcher is not None:
+            self._watcher.start()
+        try:
+            self._handler_before = signal.signal(signal.SIGHUP, self._hung_up)
+        except ValueError:
+            # Only the main thread may; whoever runs a gateway in another one has no signals.
+            self._log.debug("no SIGHUP outside of the main thread")
+
+    def stopService(self) -> Deferred[None]:
+        """
+        Watch no more.
+
+        Returns:
+            A Deferred that fires when no file is being read any more.
+        """
+        super().stopService()
+        if self._handler_before is not None:
+            signal.signal(signal.SIGHUP, self._handler_before)
+            self._handler_before = None
+        return succeed(None) if self._watcher is None else self._watcher.stop()
+
+    def _hung_up(self, number: int, frame: object) -> None:
+        self._reactor.callFromThread(self.reload)
+
+    def reload(self) -> Deferred[None]:
+        """
+        Read all files again.
+
+        Returns:
+            A Deferred that fires when what has changed is in service; it never fails.
+        """
+        self._log.info("reading certificates and token keys again")
+        work: list[Deferred[Any]] = [self._reload_keys(each) for each in self._tokens]
+        if self._watcher is not None:
+            work.append(self._watcher.reload())
+        return DeferredList(work).addCallback(lambda _: None)
+
+    def _reload_keys(self, files: TokenFiles) -> Deferred[None]:
+        def loaded(keys: TokenKeys) -> None:
+            if files.check.keys != keys:
+                files.check.keys = keys
+                self._log.info("new token keys for {tenant}", tenant=files.tenant)
+
+        def failed(failure: Failure) -> None:
+            self._counters.add("token_keys_bad")
+            self._log.error(
+                "the token keys of {tenant} stay as they were: {problem}",
+                tenant=files.tenant,
+                problem=failure.getErrorMessage(),
+            )
+
+        reading = deferToThreadPool(
+            self._reactor,
+            self._reactor.getThreadPool(),
+            load_keys,
+            files.settings.key_file,
+            files.settings.algorithms,
+        )
+        return reading.addCallbacks(loaded, failed)

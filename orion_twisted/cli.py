@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,11 +15,22 @@ from rich.table import Table
 from orion_twisted import __version__
 from orion_twisted.core.config import advice, describe
 from orion_twisted.core.problems import ConfigError, Problem
+from orion_twisted.core.units import parse_duration
 from orion_twisted.net.certfiles import read_folder, show_table
 from orion_twisted.net.devca import DevCertificatesError, make_dev_certificates, trust_help
 from orion_twisted.service.startup import prepare, read_settings
+from orion_twisted.web.token_keys import load_keys, signing_key
+from orion_twisted.web.tokens import mint
 
-LIBRARIES = ("twisted", "autobahn", "pyopenssl", "cryptography", "service-identity", "h11")
+LIBRARIES = (
+    "twisted",
+    "autobahn",
+    "pyopenssl",
+    "cryptography",
+    "service-identity",
+    "h11",
+    "pyjwt",
+)
 """Whose versions `orion-bridge version` names."""
 
 FEW_DAYS = 21
@@ -154,6 +166,65 @@ def certs_show(folder: Path, fallback: str | None, config: Path | None) -> None:
     Console(soft_wrap=False).print(table)
     if bad:
         raise SystemExit(1)
+
+
+@main.command()
+@click.argument("tenant")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=Path("orion-bridge.toml"),
+    show_default=True,
+    help="Settings file.",
+)
+@click.option("--key", type=click.Path(path_type=Path), help="Private key, if it is not a secret.")
+@click.option("--kid", help="Id of the key, where there are several.")
+@click.option("--life", default="60 s", show_default=True, help="How long the token is good.")
+@click.option("--subject", help="Whom the token is for, as logs call it.")
+@click.option("--parent-origin", help="The page that embeds: one of the tenant's embed_in.")
+@click.option("--reusable", is_flag=True, help="Good for any number of connections in its life.")
+def token(
+    tenant: str,
+    config: Path,
+    key: Path | None,
+    kid: str | None,
+    life: str,
+    subject: str | None,
+    parent_origin: str | None,
+    reusable: bool,
+) -> None:
+    """
+    Mint a token that lets a browser of TENANT in, for trying.
+
+    The token alone is printed on standard output. In a page it goes into the subprotocols:
+    new WebSocket(url, ["orion.v1", "orion.bearer." + token]).
+    """
+    try:
+        settings = read_settings(config, {})
+    except ConfigError as error:
+        _fail(error)
+    found = next((each for each in settings.tenants if each.name == tenant), None)
+    if found is None:
+        names = ", ".join(each.name for each in settings.tenants)
+        raise click.ClickException(f"{config} has no tenant {tenant}; it has {names}")
+    if found.token is None:
+        raise click.ClickException(f"tenant {tenant} has no token settings: add token = {{...}}")
+    try:
+        keys = load_keys(found.token.key_file, found.token.algorithms)
+        click.echo(
+            mint(
+                tenant,
+                found.token,
+                signing_key(keys, key, kid),
+                time.time(),
+                parse_duration(life),
+                parent_origin=parent_origin,
+                subject=subject,
+                single_use=not reusable,
+            )
+        )
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @main.command()

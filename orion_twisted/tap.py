@@ -16,7 +16,7 @@ from twisted.python import usage
 from orion_twisted.core.problems import ConfigError
 from orion_twisted.service.startup import prepare, read_settings
 
-NODE_FLAGS = ("certificates", "fallback")
+NODE_FLAGS = ("certificates", "fallback", "admin")
 TENANT_FLAGS = (
     "path",
     "mode",
@@ -26,6 +26,7 @@ TENANT_FLAGS = (
     "link-grace",
     "dial-timeout",
     "site",
+    "client-ca",
 )
 
 
@@ -53,8 +54,15 @@ class Options(usage.Options):
         ["dial-timeout", None, None, 'How long the first dial may take. [default: "5 s"]'],
         ["window-bytes", None, None, 'What may wait for a broken link. [default: "1 MiB"]'],
         ["site", None, None, "Folder of pages."],
+        ["token-keys", None, None, "Key file, or folder of keys, of the tokens that let in."],
+        ["client-ca", None, None, "File of authorities whose certificates clients have to show."],
+        ["admin", None, None, "Where health and metrics are: tcp:PORT[:interface=ADDR]."],
     ]
-    optFlags = [["compression", None, "Agree to permessage-deflate when a browser offers it."]]
+    optFlags = [
+        ["compression", None, "Agree to permessage-deflate when a browser offers it."],
+        ["strict-sni", None, "Refuse unknown and missing names, instead of falling back."],
+        ["allow-no-origin", None, "With --origin: let clients in that are no browsers."],
+    ]
     compData = usage.Completions(
         optActions={"config": usage.CompleteFiles("*.toml"), "certificates": usage.CompleteDirs()}
     )
@@ -64,6 +72,9 @@ class Options(usage.Options):
         self["listen"] = []
         self["backend"] = []
         self["subprotocol"] = []
+        self["origin"] = []
+        self["embed-in"] = []
+        self["proxy-protocol-from"] = []
         self["limits"] = {}
 
     def opt_listen(self, where: str) -> None:
@@ -84,6 +95,24 @@ class Options(usage.Options):
         """A WebSocket subprotocol that may be agreed to. May be given several times."""
         self["subprotocol"].append(name)
 
+    def opt_origin(self, origin: str) -> None:
+        """
+        An origin whose pages may connect, as https://HOST[:PORT]. May be given several times.
+        [default: that of the request's own host]
+        """
+        self["origin"].append(origin)
+
+    def opt_embed_in(self, origin: str) -> None:
+        """An origin whose pages may show ours in a frame. May be given several times."""
+        self["embed-in"].append(origin)
+
+    def opt_proxy_protocol_from(self, network: str) -> None:
+        """
+        A network of proxies that begin each connection with a PROXY header, as 10.0.0.0/8. May be
+        given several times.
+        """
+        self["proxy-protocol-from"].append(network)
+
     def opt_limit(self, setting: str) -> None:
         """
         One of [limits], as NAME=VALUE, such as message=16MiB or ping_every=5s. May be given
@@ -103,6 +132,10 @@ class Options(usage.Options):
             raw["listen"] = self["listen"]
         if self["limits"]:
             raw["limits"] = self["limits"]
+        if self["strict-sni"]:
+            raw["strict_sni"] = True
+        if self["proxy-protocol-from"]:
+            raw["proxy_protocol_from"] = self["proxy-protocol-from"]
         tenant: dict[str, Any] = {
             name.replace("-", "_"): self[name] for name in TENANT_FLAGS if self[name] is not None
         }
@@ -110,8 +143,15 @@ class Options(usage.Options):
             tenant["backend"] = self["backend"]
         if self["subprotocol"]:
             tenant["subprotocols"] = self["subprotocol"]
-        if self["compression"]:
-            tenant["compression"] = True
+        if self["origin"]:
+            tenant["origins"] = self["origin"]
+        if self["embed-in"]:
+            tenant["embed_in"] = self["embed-in"]
+        for flag in ("compression", "allow-no-origin"):
+            if self[flag]:
+                tenant[flag.replace("-", "_")] = True
+        if self["token-keys"] is not None:
+            tenant["token"] = {"key_file": self["token-keys"]}
         if self["window-bytes"] is not None:
             tenant["session"] = {"window_bytes": self["window-bytes"]}
         if tenant:

@@ -1,5 +1,6 @@
 """The console script `orion-bridge`, all but its demo."""
 
+import time
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -7,6 +8,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from orion_twisted import __version__, cli
 from orion_twisted.cli import LIBRARIES, main
+from orion_twisted.core.bearer import TokenRefused
+from orion_twisted.service.startup import read_settings
+from orion_twisted.web.token_keys import load_keys
+from orion_twisted.web.tokens import TokenCheck
 from tests.certificates import A_DAY, authority, empty_folder, issue
 
 LEAST = '[tenant.shop]\nhosts = ["shop.example"]\nbackend = "tcp:127.0.0.1:7000"\n'
@@ -234,6 +239,43 @@ class CertsShowTests(CommandTestCase):
         result = self.run_command("certs", "show", "--config", self.settings("workers = 0\n"))
         self.assertEqual(result.exit_code, 1)
         self.assertIn("workers: ", result.stderr)
+
+
+class TokenTests(CommandTestCase):
+    """`orion-bridge token`."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        (self.folder / "key").write_text("a secret of at least thirty-two bytes")
+        self.config = self.settings(f'{LEAST}token = {{ key_file = "key" }}')
+
+    def test_mints(self) -> None:
+        """It prints a token that lets a browser in, once."""
+        result = self.run_command("token", "shop", "--config", self.config, "--subject", "me")
+        self.assertEqual(result.exit_code, 0)
+        settings = read_settings(Path(self.config), {}).tenants[0].token
+        assert settings is not None
+        check = TokenCheck("shop", settings, load_keys(settings.key_file, settings.algorithms))
+        identity = check.check(result.stdout.strip(), time.time())
+        self.assertEqual(identity.subject, "me")
+        with self.assertRaises(TokenRefused):
+            check.check(result.stdout.strip(), time.time())
+
+    def test_mistakes(self) -> None:
+        """What keeps it from minting is said in a line, and nothing else is printed."""
+        plain = self.folder / "plain.toml"
+        plain.write_text(LEAST)
+        for arguments, text in (
+            (("nobody", "--config", self.config), "no tenant nobody; it has shop"),
+            (("shop", "--config", str(plain)), "has no token settings"),
+            (("shop", "--config", str(self.folder / "none")), "cannot read"),
+            (("shop", "--config", self.config, "--life", "soon"), "no duration"),
+            (("shop", "--config", self.config, "--life", "9 h"), ""),
+        ):
+            with self.subTest(arguments):
+                result = self.run_command("token", *arguments)
+                self.assertEqual((result.exit_code, result.stdout), (1, ""))
+                self.assertIn(text, result.stderr)
 
 
 class VersionTests(CommandTestCase):

@@ -25,6 +25,7 @@ from attrs import NOTHING, fields
 from websockets.sync.client import connect
 
 from orion_twisted.core.admission import Full
+from orion_twisted.core.bearer import REFUSALS
 from orion_twisted.core.config import MODE_OF, load_settings
 from orion_twisted.core.errors import CloseCode
 from orion_twisted.core.frames import FRAMINGS, encoder
@@ -251,6 +252,7 @@ class PageTests(TestCase):
             name.removeprefix("run_") for name in dir(ExampleTests) if name.startswith("run_")
         }
         kinds.add("install")  # tests.test_packaging
+        kinds.update(("mint-php", "mint-node", "mint-python", "token-keys"))  # web.test_minting
         for page in all_pages():
             for block in page.blocks:
                 if block.kind is not None:
@@ -457,13 +459,15 @@ class Sources(ast.NodeVisitor):
 
     def __init__(self) -> None:
         self.refusals = {each.reason: each.status for each in map(full, Full)}
+        self.refusals.update(REFUSALS)
         self.events: list[str] = []
         for path in sorted((CHECKOUT / "orion_twisted").rglob("*.py")):
             if "demo" not in path.parts:
                 self.visit(ast.parse(path.read_text(encoding="utf-8")))
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        if node.name not in ("unavailable", "full"):  # they hand on the reasons of others
+        # They hand on the reasons of others.
+        if node.name not in ("unavailable", "full", "unauthorized"):
             self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:

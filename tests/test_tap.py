@@ -28,6 +28,12 @@ NODE: list[tuple[list[str], str]] = [
     ),
     (["--certificates", "keys"], 'certificates = "keys"'),
     (["--fallback", "localhost"], 'fallback = "localhost"'),
+    (["--strict-sni"], "strict_sni = true"),
+    (["--admin", "tcp:8890"], 'admin = "tcp:8890"'),
+    (
+        ["--proxy-protocol-from", "10.0.0.0/8", "--proxy-protocol-from=::1/128"],
+        'proxy_protocol_from = ["10.0.0.0/8", "::1/128"]',
+    ),
     (["--workers", "1"], "workers = 1"),
     (["--limit", "message=16MiB"], 'limits = { message = "16 MiB" }'),
     (["--limit", "message = 1024"], "limits = { message = 1024 }"),
@@ -58,6 +64,13 @@ TENANT: list[tuple[list[str], str]] = [
         'subprotocols = ["orion.v1", "orion.v2"]',
     ),
     ([BACKEND, "--compression"], "compression = true"),
+    (
+        [BACKEND, "--origin", "https://a.example", "--origin=null", "--allow-no-origin"],
+        'origins = ["https://a.example", "null"]\nallow_no_origin = true',
+    ),
+    ([BACKEND, "--embed-in", "https://a.example"], 'embed_in = ["https://a.example"]'),
+    ([BACKEND, "--token-keys", "keys"], 'token = { key_file = "keys" }'),
+    ([BACKEND, "--client-ca", "ca.pem"], 'client_ca = "ca.pem"'),
 ]
 """Flags of the tenant ``default``, and the lines that mean the same in its table."""
 

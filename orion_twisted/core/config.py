@@ -127,13 +127,20 @@ def describe(settings: Settings) -> list[str]:
 
 def advice(settings: Settings) -> list[str]:
     """Return what is no mistake, but hardly what was meant: lines of plain text for people."""
-    return [
+    lines = [
         f"tenant.{tenant.name}.limits.{name}: the node's {_as_written(name, most)} is lower, and"
         f" holds (lower this one, or raise limits.{name})"
         for tenant in settings.tenants
         for name, own in asdict(tenant.limits).items()
         if own is not None and own > (most := getattr(settings.limits, name))
     ]
+    limits = settings.limits
+    if limits.pending_handshakes <= limits.pending_handshakes_per_ip:
+        lines.append(
+            f"limits.pending_handshakes_per_ip: one address may fill all"
+            f" {limits.pending_handshakes} places of pending_handshakes, and keep others out"
+        )
+    return lines
 
 
 def _describe_tenant(tenant: Tenant) -> Iterator[str]:

@@ -19,7 +19,10 @@ COUNTERS: dict[str, str] = {
     "token_keys_bad": "times that token keys could not be read again",
     "certificates_bad": "certificate files that could not be used",
 }
-"""Every counter, and what it counts. A reason or a code is counted beside its sum."""
+"""Every counter, and what it counts."""
+
+BY_REASON = frozenset({"refused", "browsers_closed", "links_lost"})
+"""The counters that are added to with a reason or a code, which is counted beside the sum."""
 
 
 class Counters:
@@ -39,8 +42,10 @@ class Counters:
         Count.
 
         Raises:
-            KeyError: there is no such counter.
+            KeyError: there is no such counter, or none that is counted by reason.
         """
+        if reason and name not in BY_REASON:
+            raise KeyError(name)
         self._counts[name, ""] += amount
         if reason:
             self._counts[name, reason] = self._counts.get((name, reason), 0) + amount

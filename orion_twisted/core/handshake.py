@@ -31,6 +31,10 @@ PLAIN_CHARACTERS = frozenset(b"\t" + bytes(range(0x20, 0x7F)))
 """Of a header that goes on to the WebSocket library: its own parser ends a line at NEL (0x85)."""
 
 
+RETRY_AFTER = 5
+"""Seconds after which a browser that found no place, or no backend, may try again."""
+
+
 @frozen
 class Request:
     """
@@ -133,10 +137,12 @@ def unauthorized(reason: str, status: HTTPStatus) -> Refused:
     """Return the refusal of a token, or of its absence (RFC 6750 section 3)."""
     if status is HTTPStatus.UNAUTHORIZED:
         return Refused(status, reason, ((b"WWW-Authenticate", b"Bearer"),))
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        return unavailable(reason, RETRY_AFTER)
     return Refused(status, reason)
 
 
-def unavailable(reason: str, retry_after: int) -> Refused:
+def unavailable(reason: str, retry_after: int = RETRY_AFTER) -> Refused:
     """Return a refusal that asks to come back after so many seconds."""
     return Refused(
         HTTPStatus.SERVICE_UNAVAILABLE, reason, ((b"Retry-After", b"%d" % retry_after),)

@@ -76,7 +76,7 @@ class Limits:
     ping_timeout: Duration = 10.0
     """How long a browser may take to answer a ping."""
     idle: DurationOrZero = 0.0
-    """How long a browser may say nothing at all; 0 is for ever."""
+    """How long a browser and its backend may say nothing to each other; 0 is for ever."""
     drain: DurationOrZero = 30.0
     """How long open connections may go on once the gateway stops."""
 

@@ -50,8 +50,8 @@ class BrowserOwner(Seam):
 
     def browser_lost(self, code: int, reason: str) -> None:
         """
-        The socket is gone. ``code`` is the browser's close code, 1005 where it gave none, or
-        1006 if the connection ended without a close frame.
+        The socket is gone. ``code`` is ours if we began the closing handshake; else it is the
+        browser's, 1005 where it gave none, or 1006 if the connection ended without a close frame.
         """
 
 
@@ -129,6 +129,9 @@ class BrowserProtocol(WebSocketServerProtocol):
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         owner, self.owner = self.owner, None  # also cuts a cycle of references
+        if self.closedByMe:
+            # Whatever the browser says to that, or nothing: this is why it is gone.
+            code, reason = self.localCloseCode, (self.localCloseReason or b"").decode()
         if owner is not None:
             owner.browser_lost(1005 if code is None else code, reason or "")
 

@@ -37,8 +37,8 @@ from orion_twisted.net.certfiles import read_file
 
 CA_LIFE = timedelta(days=3650)
 
-LEAF_LIFE = timedelta(days=397)
-"""Browsers refuse certificates that live longer than 398 days."""
+LEAF_LIFE = timedelta(days=365)
+"""Browsers refuse certificates that live longer than 398 days, scanners those above 366."""
 
 RENEW_BEFORE = timedelta(days=30)
 """What a certificate must have left to be kept."""

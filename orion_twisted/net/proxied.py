@@ -83,11 +83,19 @@ class ProxiedProtocol(Protocol):
         self._begun = bytearray()
         self._ended = False
         self._timeout: IDelayedCall | None = None
+        self._protocol: Any = None  # the one behind, once there is a header
+        self._handed_over: _Proxied | None = None
 
     def connectionMade(self) -> None:
         self._timeout = self._factory.clock.callLater(self._factory.deadline, self._too_slow)
 
     def dataReceived(self, data: bytes) -> None:
+        if self._protocol is not None:
+            if self._begun:
+                self._go_on()
+            # Looked up each time: the gate puts its successor's methods in place of its own.
+            self._protocol.dataReceived(data)
+            return
         if self._ended:
             return
         self._begun += data
@@ -105,22 +113,40 @@ class ProxiedProtocol(Protocol):
         if behind.host is not None:
             kind = IPv6Address if ":" in behind.host else IPv4Address
             peer = kind("TCP", behind.host, behind.port)
-        protocol = self._factory.wrappedFactory.buildProtocol(peer)
+        del self._begun[: behind.length]
+        protocol: Any = self._factory.wrappedFactory.buildProtocol(peer)
         if protocol is None:
+            self._ended = True
             self.transport.abortConnection()
             return
-        rest = bytes(self._begun[behind.length :])
-        self._begun.clear()
-        # From here on the transport calls the protocol behind, without a detour.
-        self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]
-        self.connectionLost = protocol.connectionLost  # type: ignore[method-assign]
-        protocol.makeConnection(_Proxied(self._factory, protocol, self.transport, peer))
-        if rest:
-            protocol.dataReceived(rest)
+        self._protocol = protocol
+        self._handed_over = _Proxied(self._factory, protocol, self.transport, peer, self._resumed)
+        protocol.makeConnection(self._handed_over)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Deliver what came behind the header, unless the protocol has asked to wait with it."""
+        if self._begun and not self._ended and not self._is_paused:
+            rest = bytes(self._begun)
+            self._begun.clear()
+            self._protocol.dataReceived(rest)
+
+    @property
+    def _is_paused(self) -> bool:
+        return self._handed_over is not None and self._handed_over.is_paused
+
+    def _resumed(self) -> None:
+        # Later: whoever resumes one connection may be in the middle of another one's data.
+        if self._begun:
+            self._factory.clock.callLater(0, self._go_on)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._ended = True
         self._stop_timer()
+        self._begun.clear()
+        protocol, self._protocol, self._handed_over = self._protocol, None, None  # a cycle
+        if protocol is not None:
+            protocol.connectionLost(reason)
 
     def _too_slow(self) -> None:
         self._refuse("proxy_header_timeout", "no PROXY header in time")
@@ -128,6 +154,7 @@ class ProxiedProtocol(Protocol):
     def _refuse(self, reason: str, text: str) -> None:
         self._ended = True
         self._stop_timer()
+        self._begun.clear()
         self._log.warn("dropping {peer}: {text}", peer=self.transport.getPeer().host, text=text)
         self._factory.refused(reason)
         self.transport.abortConnection()
@@ -141,11 +168,29 @@ class ProxiedProtocol(Protocol):
 class _Proxied(ProtocolWrapper):
     """The connection's transport, with the peer that the proxy has named."""
 
-    def __init__(self, factory: Any, protocol: IProtocol, transport: Any, peer: IAddress) -> None:
+    def __init__(
+        self,
+        factory: Any,
+        protocol: IProtocol,
+        transport: Any,
+        peer: IAddress,
+        resumed: Callable[[], None],
+    ) -> None:
         super().__init__(factory, protocol)
         directlyProvides(self, providedBy(transport))
         self.transport = transport
         self._peer = peer
+        self._resumed = resumed
+        self.is_paused = False
 
     def getPeer(self) -> IAddress:
         return self._peer
+
+    def pauseProducing(self) -> None:
+        self.is_paused = True
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self.is_paused = False
+        self.transport.resumeProducing()
+        self._resumed()

@@ -30,6 +30,7 @@ from orion_twisted.core.bearer import TokenRefused
 from orion_twisted.core.counters import Counters
 from orion_twisted.core.errors import BackendDown, CloseCode
 from orion_twisted.core.handshake import (
+    RETRY_AFTER,
     Decision,
     Page,
     Refused,
@@ -55,9 +56,6 @@ from orion_twisted.web.gate import Admission, GateFactory, HttpGate
 from orion_twisted.web.site import PageChannel, PageSite
 from orion_twisted.web.tokens import TokenCheck
 
-RETRY_AFTER = 5
-"""Seconds after which a browser that found no place, or no backend, may try again."""
-
 MOST_ADDRESSES = 10_000
 """How many addresses are remembered for the rate of their connections."""
 
@@ -81,6 +79,7 @@ class Gateway(MultiService):
         table: the certificates, where a listener speaks TLS.
         counters: what to add to.
         wall_clock: gives the seconds since 1970, by which tokens are dated.
+        admin: begins to listen for operators, and gives the port; it is open until the drain ends.
     """
 
     _log = Logger()
@@ -95,11 +94,14 @@ class Gateway(MultiService):
         table: CertificateTable | None = None,
         counters: Counters | None = None,
         wall_clock: Callable[[], float] = time.time,
+        admin: Callable[[], Deferred[IListeningPort]] | None = None,
     ) -> None:
         super().__init__()
         limits = settings.limits
         self._limits = limits
         self._listeners = listeners
+        self._admin = admin
+        self._admin_ports: list[IListeningPort] = []
         self._clock = clock
         self._tokens = {} if tokens is None else tokens
         self._wall_clock = wall_clock
@@ -224,8 +226,10 @@ class Gateway(MultiService):
 
         def not_linked(failure: Failure) -> Refused:
             failure.trap(BackendDown)
-            reason = "draining" if self._draining else "backend_down"
-            refusal = unavailable(reason, RETRY_AFTER)
+            if self._draining:
+                refusal = unavailable("draining", RETRY_AFTER)
+            else:
+                refusal = unavailable("backend_down", RETRY_AFTER)
             return evolve(refusal, embed_in=tenant.embed_in)
 
         return bridge.dial().addCallbacks(linked, not_linked)
@@ -278,6 +282,8 @@ class Gateway(MultiService):
         failures: list[Failure] = []
         for listen in self._listeners:
             listen(factory).addCallbacks(self._listening, failures.append)
+        if self._admin is not None:
+            self._admin().addCallbacks(self._admin_ports.append, failures.append)
         if failures:
             # Not from the errback: a Deferred would keep it, and the process run without a port.
             failures[0].raiseException()
@@ -325,7 +331,11 @@ class Gateway(MultiService):
         def done(_: None) -> Deferred[None]:
             if cut.active():
                 cut.cancel()
-            return closed.addCallback(lambda _: None)
+            # Only now: who watches a drain is told that it goes on.
+            last: list[Deferred[Any]] = [
+                maybeDeferred(port.stopListening) for port in self._admin_ports
+            ]
+            return DeferredList([closed, *last]).addCallback(lambda _: None)
 
         return self._drained.addCallback(done)
 

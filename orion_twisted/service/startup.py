@@ -8,14 +8,19 @@ the fallback) is reported in the same form: every mistake at once, each with its
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, serverFromString
-from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
@@ -32,7 +37,7 @@ from orion_twisted.net.proxied import ProxiedFactory
 from orion_twisted.net.tls import CertificateTable
 from orion_twisted.service.gateway import Gateway, Listen
 from orion_twisted.service.reload import Reload, TokenFiles
-from orion_twisted.web.admin import admin_site
+from orion_twisted.web.admin import Report, admin_site
 from orion_twisted.web.token_keys import load_keys
 from orion_twisted.web.tokens import TokenCheck
 
@@ -117,9 +122,6 @@ def prepare(settings: Settings, reactor: Any) -> Gateway:
     ]
     if problems:
         raise ConfigError(problems)
-    if settings.admin is not None:
-        admin = serverFromString(reactor, settings.admin.description)
-        listeners.append(lambda _: admin.listen(admin_site(counters, gateway.report, reactor)))
     gateway = Gateway(
         settings,
         listeners,
@@ -128,12 +130,22 @@ def prepare(settings: Settings, reactor: Any) -> Gateway:
         tokens={each.tenant: each.check for each in tokens},
         table=table,
         counters=counters,
+        admin=_admin(settings, reactor, counters, lambda: gateway.report()),
     )
     watcher = None
     if certificates is not None:
         watcher = CertificateWatcher(certificates.state, certificates.table, counters, reactor)
     gateway.addService(Reload(watcher, tokens, counters, reactor))
     return gateway
+
+
+def _admin(
+    settings: Settings, reactor: Any, counters: Counters, report: Callable[[], Report]
+) -> Callable[[], Deferred[IListeningPort]] | None:
+    if settings.admin is None:
+        return None
+    endpoint = serverFromString(reactor, settings.admin.description)
+    return lambda: endpoint.listen(admin_site(counters, report, reactor))
 
 
 def _endpoints(

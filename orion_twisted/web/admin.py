@@ -6,7 +6,7 @@ It has a listener of its own, plain, for a private network: nothing here asks wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -14,12 +14,17 @@ from attrs import frozen
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from twisted.web.http import NOT_ALLOWED, NOT_FOUND, OK, SERVICE_UNAVAILABLE
+from twisted.web.http import Request as HttpRequest
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from orion_twisted.core.counters import COUNTERS, Counters
+from orion_twisted.core.counters import BY_REASON, COUNTERS, Counters
 
 METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+TEXT = b"text/plain; charset=utf-8"
+HTML = b"text/html; charset=utf-8"
+
 REFRESH = 2
 """Seconds after which the page asks for itself again."""
 
@@ -83,14 +88,15 @@ class _Gathered(Collector):
         self._report = report
 
     def collect(self) -> Iterator[Metric]:
-        families: dict[str, CounterMetricFamily] = {}
-        reasons: set[str] = {name for name, reason, _ in self._counters if reason}
-        for name, text in COUNTERS.items():
-            labels = ["reason"] if name in reasons else []
-            families[name] = CounterMetricFamily(f"orion_{name}", text, labels=labels)
+        families = {
+            name: CounterMetricFamily(
+                f"orion_{name}", text, labels=["reason"] if name in BY_REASON else []
+            )
+            for name, text in COUNTERS.items()
+        }
         for name, reason, count in self._counters:
             # Where reasons are counted their sum says nothing more: Prometheus adds them up.
-            if bool(reason) == (name in reasons):
+            if bool(reason) == (name in BY_REASON):
                 families[name].add_metric([reason] if reason else [], count)
         yield from families.values()
         report = self._report()
@@ -123,56 +129,81 @@ class _Gathered(Collector):
 class _Answer(Resource):
     """A page made anew for each request."""
 
-    isLeaf = True
-
     def __init__(self, content_type: bytes, make: Callable[[], tuple[int, bytes]]) -> None:
         super().__init__()
         self._content_type = content_type
         self._make = make
 
-    def render_GET(self, request: Request) -> bytes:
-        status, body = self._make()
+    def render(self, request: Request) -> bytes:
+        if request.method in (b"GET", b"HEAD"):
+            status, body = self._make()
+            content_type = self._content_type
+        else:
+            status, body, content_type = NOT_ALLOWED, b"Method Not Allowed\n", TEXT
+            request.setHeader(b"Allow", b"GET, HEAD")
         request.setResponseCode(status)
-        request.setHeader(b"Content-Type", self._content_type)
+        request.setHeader(b"Content-Type", content_type)
         for name, value in HEADERS:
             request.setHeader(name, value)
         request.responseHeaders.removeHeader(b"server")
         return body
 
 
-def admin_site(counters: Counters, report: Callable[[], Report], reactor: Any) -> Site:
+class AdminSite(Site):
+    """
+    A few pages, each at its one path.
+
+    Args:
+        pages: by path.
+        reactor: for timers.
+    """
+
+    noisy = False
+    displayTracebacks = False
+
+    def __init__(self, pages: Mapping[bytes, Resource], reactor: Any) -> None:
+        super().__init__(Resource(), reactor=reactor)
+        self._pages = pages
+        self._nothing = _Answer(TEXT, lambda: (NOT_FOUND, b"Not Found\n"))
+
+    def getResourceFor(self, request: Request) -> Resource:
+        return self._pages.get(request.path, self._nothing)
+
+    def log(self, request: HttpRequest) -> None:
+        """Write no access log: what a scraper asks for every few seconds is no event."""
+
+
+def admin_site(counters: Counters, report: Callable[[], Report], reactor: Any) -> AdminSite:
     """
     Return the site: ``/healthz``, ``/readyz``, ``/metrics`` and, at ``/``, the page.
 
     Args:
-        counters: what is counted.
-        report: asked at each request.
+        counters: what has been counted.
+        report: says how the gateway stands.
         reactor: for timers.
     """
     registry = CollectorRegistry()
     registry.register(_Gathered(counters, report))
-    text = b"text/plain; charset=utf-8"
 
     def ready() -> tuple[int, bytes]:
-        return (200, b"ready\n") if report().ready else (503, b"draining\n")
+        return (OK, b"ready\n") if report().ready else (SERVICE_UNAVAILABLE, b"draining\n")
 
-    root = Resource()
-    root.putChild(b"healthz", _Answer(text, lambda: (200, b"ok\n")))
-    root.putChild(b"readyz", _Answer(text, ready))
-    root.putChild(b"metrics", _Answer(METRICS_TYPE, lambda: (200, generate_latest(registry))))
-    page = _Answer(b"text/html; charset=utf-8", lambda: (200, dashboard(counters, report())))
-    root.putChild(b"", page)
-    site = Site(root, reactor=reactor)
-    site.displayTracebacks = False
-    site.noisy = False
-    return site
+    return AdminSite(
+        {
+            b"/": _Answer(HTML, lambda: (OK, dashboard(counters, report()))),
+            b"/healthz": _Answer(TEXT, lambda: (OK, b"ok\n")),
+            b"/readyz": _Answer(TEXT, ready),
+            b"/metrics": _Answer(METRICS_TYPE, lambda: (OK, generate_latest(registry))),
+        },
+        reactor,
+    )
 
 
 def dashboard(counters: Counters, report: Report) -> bytes:
     """Return the page: what is open, what has been counted, and the certificates."""
-    tenants = [(name, str(count)) for name, count in report.browsers.items()]
+    tenants = [(name, f"{count:,}") for name, count in report.browsers.items()]
     counted = [
-        (name.replace("_", " ") + (f", {reason}" if reason else ""), f"{count:,}")
+        (reason or COUNTERS[name], f"{count:,}", "part" if reason else "")
         for name, reason, count in counters
         if count
     ]
@@ -182,25 +213,27 @@ def dashboard(counters: Counters, report: Report) -> bytes:
             ", ".join(each.names),
             "" if each.days_left is None else f"{each.days_left:.0f}",
             each.problem or "",
+            "bad" if each.problem else "",
         )
         for each in report.certificates
     ]
     state = "ready" if report.ready else "draining"
     body = "".join(
         (
-            f"<header><h1>orion-bridge</h1><span class={state}>{state}</span>"
+            f'<header><h1>orion-bridge</h1><strong class="{state}">{state}</strong>'
             f"<span>{escape(report.version)}, up {_span(report.uptime)}</span></header>",
             _tiles(report),
-            _table("Browsers", ("tenant", "open"), tenants),
-            _table("Certificates", ("file", "names", "days left", "problem"), certificates),
-            _table("Since the start", ("what", "count"), counted),
+            _table("Browsers", ("tenant", "#open"), [(*each, "") for each in tenants]),
+            _table("Certificates", ("file", "names", "#days left", "problem"), certificates),
+            _table("Since the start", ("what", "#count"), counted),
         )
     )
     return (
-        "<!doctype html><html lang=en><meta charset=utf-8>"
-        f"<meta http-equiv=refresh content={REFRESH}>"
-        "<meta name=viewport content='width=device-width,initial-scale=1'>"
-        f"<title>orion-bridge: {state}</title><style>{STYLE}</style><main>{body}</main></html>"
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="refresh" content="{REFRESH}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>orion-bridge: {state}</title><style>{STYLE}</style></head>"
+        f"<body><main>{body}</main></body></html>\n"
     ).encode()
 
 
@@ -208,20 +241,31 @@ def _tiles(report: Report) -> str:
     tiles = (
         ("browsers", sum(report.browsers.values())),
         ("connections", report.connections),
-        ("in handshake", report.pending),
+        ("in their handshake", report.pending),
     )
     cells = "".join(f"<div><b>{count:,}</b>{name}</div>" for name, count in tiles)
-    return f"<section class=tiles>{cells}</section>"
+    return f'<section class="tiles">{cells}</section>'
 
 
 def _table(title: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Return a table; a head with ``#`` is one of numbers, and a row's last part is its class."""
     if not rows:
         return f"<h2>{title}</h2><p>none</p>"
-    head = "".join(f"<th scope=col>{each}</th>" for each in heads)
-    lines = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    kinds = [' class="number"' if each.startswith("#") else "" for each in heads]
+    head = "".join(
+        f'<th scope="col"{kind}>{each.removeprefix("#")}</th>'
+        for each, kind in zip(heads, kinds, strict=True)
     )
-    return f"<h2>{title}</h2><table><tr>{head}</tr>{lines}</table>"
+    lines = []
+    for *cells, kind in rows:
+        line = "".join(
+            f"<td{number}>{escape(cell)}</td>" for cell, number in zip(cells, kinds, strict=True)
+        )
+        lines.append(f'<tr class="{kind}">{line}</tr>' if kind else f"<tr>{line}</tr>")
+    return (
+        f"<h2>{title}</h2><table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(lines)}</tbody></table>"
+    )
 
 
 def _span(seconds: float) -> str:
@@ -232,17 +276,29 @@ def _span(seconds: float) -> str:
 
 
 STYLE = """
-:root{color-scheme:light dark;--line:#8884;--soft:#8882}
-body{font:15px/1.5 system-ui,sans-serif;margin:0}
-main{max-width:60rem;margin:2rem auto;padding:0 1rem}
-header{display:flex;gap:1rem;align-items:baseline;flex-wrap:wrap}h1{margin:0;font-size:1.5rem}
-h2{font-size:1rem;margin:2rem 0 .5rem}
-.ready,.draining{padding:.1rem .6rem;border-radius:1rem;background:#16a34a;color:#fff}
-.draining{background:#b45309}
-.tiles{display:grid;grid-template-columns:repeat(3,1fr);gap:1rem;margin-top:1.5rem}
-.tiles div{background:var(--soft);border-radius:.5rem;padding:.8rem 1rem}
-.tiles b{display:block;font-size:1.6rem;font-variant-numeric:tabular-nums}
-table{border-collapse:collapse;width:100%}
-th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid var(--line)}
-td:last-child{font-variant-numeric:tabular-nums}
+:root{color-scheme:light dark;--ground:#fff;--ink:#1d2530;--quiet:#5a6675;--line:#dde2e8;
+--tile:#f4f6f8;--good:#137a3e;--warn:#9a4a00;--bad:#b3261e}
+@media (prefers-color-scheme:dark){:root{--ground:#14181d;--ink:#e4e8ec;--quiet:#9aa6b3;
+--line:#2d353e;--tile:#1d232a;--good:#5ccb8b;--warn:#f0a35e;--bad:#ff8a80}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
+main{max-width:56rem;margin:0 auto;padding:2rem 1rem 3rem}
+header{display:flex;gap:.5rem 1rem;align-items:baseline;flex-wrap:wrap}
+h1{margin:0;font-size:1.5rem;font-weight:600}
+header span,p,th,.tiles div{color:var(--quiet)}
+.ready{color:var(--good)}.draining{color:var(--warn)}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:1rem;
+margin-top:1.5rem}
+.tiles div{background:var(--tile);border-radius:.5rem;padding:.8rem 1rem}
+.tiles b{display:block;color:var(--ink);font-size:1.6rem;line-height:1.3;font-weight:600;
+font-variant-numeric:tabular-nums}
+h2{margin:2rem 0 .4rem;font-size:1.05rem;font-weight:600}p{margin:0}
+table{width:100%;border-collapse:collapse}
+th,td{padding:.35rem 1rem .35rem 0;border-bottom:1px solid var(--line);text-align:left;
+vertical-align:top;overflow-wrap:anywhere}
+th{font-weight:400;font-size:.9rem}
+th:last-child,td:last-child{padding-right:0}
+.number{width:7rem;text-align:right;font-variant-numeric:tabular-nums;overflow-wrap:normal}
+.part td{color:var(--quiet)}.part td:first-child{padding-left:1.5rem}
+.bad td:last-child{color:var(--bad)}
 """

@@ -2,8 +2,8 @@
 What a request asks of a file: whether it is wanted at all, which part of it, in which coding.
 
 Values of headers come in, answers go out; nothing here knows of files or sockets. The rules are
-those of RFC 9110, sections 12.5.3 (codings), 13 (conditions) and 14 (ranges). A value that breaks
-its own grammar counts as absent: the answer is then the whole file, which is never wrong.
+those of RFC 9110, sections 12.5.3 (codings), 13 (conditions) and 14 (ranges). A value that makes
+no sense counts as absent: the answer is then the whole file, which is never wrong.
 """
 
 from __future__ import annotations

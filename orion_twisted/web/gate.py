@@ -174,7 +174,7 @@ class HttpGate(Protocol):
         doorkeeper: who decides.
         max_head: largest request head, in bytes.
         deadline: seconds from the connection's beginning, TLS handshake included, to the end of
-            its first request head.
+            its first request head. One that has to wait in line first may wait for as long, too.
         clock: the reactor, or a test's clock.
     """
 
@@ -222,7 +222,9 @@ class HttpGate(Protocol):
             self.transport.pauseProducing()  # not even TLS begins
 
     def proceed(self) -> None:
-        """The wait is over: read what the browser says."""
+        """The wait is over: read what the browser says. Its time begins now."""
+        self._stop_timer()
+        self._timer = self._clock.callLater(self._deadline, self._too_slow)
         self.transport.resumeProducing()
 
     def close(self) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
 from twisted.web.http import NOT_MODIFIED, OK, PARTIAL_CONTENT, HTTPChannel
 from twisted.web.http import Request as HttpRequest
 from twisted.web.resource import IResource
@@ -96,6 +98,13 @@ class PageChannel(HTTPChannel):
         if not self.persistent:
             self.loseConnection()  # the gate may have said so after the answer
         self._page_done(bool(self.persistent))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        # The transport stops whoever produces; but `loseConnection` has made it forget us, where
+        # a browser was too slow, and the page's file would stay open.
+        self.stopProducing()
+        self.unregisterProducer()
+        super().connectionLost(reason)
 
     def timeoutConnection(self) -> None:
         super().timeoutConnection()

@@ -569,6 +569,13 @@ class MistakeTests(SynchronousTestCase):
             ],
         )
 
+    def test_one_address_for_all_is_advised_against(self) -> None:
+        """A limit for each address that is no lower than that for all protects nobody."""
+        limits = "[limits]\npending_handshakes = 32"
+        (line,) = advice(load(f"{LEAST}\n{limits}"))
+        self.assertIn("one address may fill all 32 places", line)
+        self.assertEqual(advice(load(f"{LEAST}\n{limits}\npending_handshakes_per_ip = 31")), [])
+
     def test_hosts(self) -> None:
         """Hosts have to be there, to be names, and to be said once."""
         backend = 'backend = "tcp:h:1"'

@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from orion_twisted.core.counters import COUNTERS, Counters
+from orion_twisted.core.counters import BY_REASON, COUNTERS, Counters
 
 
 class CountersTests(SynchronousTestCase):
@@ -38,6 +38,14 @@ class CountersTests(SynchronousTestCase):
         self.assertEqual(counters.get("refused", "host_unknown"), 1)
         self.assertEqual(counters.get("refused", "path_unknown"), 2)
         self.assertEqual(counters.get("refused", "tenant_full"), 0)
+
+    def test_which_have_reasons(self) -> None:
+        """Which counters have reasons is fixed; a reason elsewhere is found by the first test."""
+        self.assertLessEqual(BY_REASON, COUNTERS.keys())
+        for name in COUNTERS.keys() - BY_REASON:
+            counters = Counters()
+            self.assertRaises(KeyError, counters.add, name, reason="a")
+            self.assertEqual(counters.get(name), 0)
 
     def test_iterates_in_order(self) -> None:
         """They are listed as in the table, the sum first and then its reasons."""

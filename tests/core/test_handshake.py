@@ -239,7 +239,7 @@ class HandshakeRulesTests(DecideTestCase):
     def test_7_origin(self) -> None:
         """A page of another host is refused, unless the tenant lists where it comes from."""
         foreign = request((b"origin", b"https://shop1.cafe24.com"))
-        self.assertRefused(foreign, 403, "origin")
+        self.assertRefused(foreign, HTTPStatus.FORBIDDEN, "origin")
         self.assertUpgrade(request((b"origin", b"https://shop.example:8889")))
         listed = routes_of([evolve(SHOP, origins=("https://shop1.cafe24.com:443",))])
         self.assertIsInstance(decide(foreign, listed), Upgrade)
@@ -286,6 +286,8 @@ class HandshakeRulesTests(DecideTestCase):
         """Only 401 asks for a token; a valid one for somewhere else is another matter."""
         refused = unauthorized("token_tenant", HTTPStatus.FORBIDDEN)
         self.assertEqual((refused.status, refused.headers), (403, ()))
+        refused = unauthorized("token_store_full", HTTPStatus.SERVICE_UNAVAILABLE)
+        self.assertEqual((refused.status, refused.headers), (503, ((b"Retry-After", b"5"),)))
 
     def test_8_subprotocols(self) -> None:
         """The browser's first choice that the tenant lists is taken; the tenant has no order."""

@@ -609,7 +609,7 @@ class StalledCloseTests(BrowserTestCase):
         self.advance(2 * COARSE)
         self.assertTrue(self.wire.aborted)
         ((code, _),) = (each for each in self.owner.heard if isinstance(each, tuple))
-        self.assertEqual((code, pending(self.clock)), (1006, []))
+        self.assertEqual((code, pending(self.clock)), (1000, []))
 
     def test_pings_do_not_shorten_it(self) -> None:
         """A ping that is under way when the socket is closed does not end it before its time."""
@@ -745,6 +745,23 @@ class BrokenRulesTests(BrowserTestCase):
                 self.assert_closed(code, *frames)
                 for each in self.owner.heard:
                     self.assertIsInstance(each, tuple)
+
+    def test_the_owner_hears_why(self) -> None:
+        """The owner hears the code of the rule, whatever the browser's own close frame says."""
+        for *frames, code in (
+            (client_frame(1, b"\xff"), client_frame(8, b"\x0f\x9f"), 1007),
+            (client_frame(8, b"\x03\xe7"), 1002),
+            (client_frame(8, b"x"), 1002),
+            (client_frame(3, b"x"), 1002),
+        ):
+            with self.subTest(code=code):
+                self.setUp()
+                self.connect()
+                self.say(*frames)
+                self.advance(FAILED_CLOSE_TIMEOUT + 2 * COARSE)
+                self.advance(2 * COARSE)
+                heard = [each[0] for each in self.owner.heard if isinstance(each, tuple)]
+                self.assertEqual(heard, [code])
 
     def test_bomb(self) -> None:
         """A message that is small only while it is compressed is refused as too large."""

@@ -173,12 +173,12 @@ class FilesTests(DevTestCase):
         self.assertNotIn(b"PRIVATE KEY", (self.folder / "ca.pem").read_bytes())
 
     def test_lives(self) -> None:
-        """A certificate lives 397 days at most and the CA ten years, from an hour ago."""
+        """A certificate lives 365 days at most and the CA ten years, from an hour ago."""
         self.make("localhost")
         leaf = self.certificates()["localhost.pem"]
         ca = x509.load_pem_x509_certificate((self.folder / "ca.pem").read_bytes())
         self.assertLessEqual(leaf.not_after - leaf.not_before, LEAF_LIFE)
-        self.assertEqual(leaf.days_left(self.now), 396)
+        self.assertEqual(leaf.days_left(self.now), 364)
         self.assertLessEqual(leaf.not_before, self.now - timedelta(hours=1))
         self.assertEqual((ca.not_valid_after_utc - self.now).days, CA_LIFE.days - 1)
 

@@ -31,9 +31,10 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from websockets.asyncio.client import connect as connect_async
-from websockets.sync.client import ClientConnection, connect
 
 from orion_twisted.net.devca import make_dev_certificates
+from tests.browser import PATIENCE as PATIENCE
+from tests.browser import Browser
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -44,9 +45,6 @@ START_TIMEOUT = 30.0
 """Seconds that a gateway has to listen: a machine under load imports slowly."""
 STOP_TIMEOUT = 20.0
 """Seconds that a gateway has to end after SIGTERM, open browsers included."""
-PATIENCE = 30.0
-"""Seconds for anything that should happen at once; only a failing test ever waits so long."""
-
 ENDED_IN_ORDER = -signal.SIGTERM
 """The exit status of a drained gateway: twistd shuts down, then ends by the signal it was sent."""
 
@@ -294,12 +292,11 @@ class Door:
         host: str = "localhost",
         receive_buffer: int | None = None,
         **changes: Any,
-    ) -> ClientConnection:
-        """Return an open WebSocket that blocks; ``changes`` are options of `websockets`."""
+    ) -> Browser:
+        """Return an open WebSocket; ``changes`` are options of `websockets`."""
         raw = self.dial(receive_buffer)
         try:
-            # Without `legacy` it may only be used in a with-statement.
-            return connect(self.url(path, host), sock=raw, legacy=True, **self._options(**changes))
+            return Browser(self.url(path, host), raw, **self._options(**changes))
         except BaseException:
             raw.close()
             raise

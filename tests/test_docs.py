@@ -22,7 +22,6 @@ from typing import Any
 from unittest import TestCase
 
 from attrs import NOTHING, fields
-from websockets.sync.client import connect
 
 from orion_twisted.core.admission import Full
 from orion_twisted.core.bearer import REFUSALS
@@ -34,6 +33,7 @@ from orion_twisted.core.settings import Limits, SessionSettings, Settings, Tenan
 from orion_twisted.service.gateway import full
 from orion_twisted.service.startup import read_settings
 from orion_twisted.tap import Options
+from tests.browser import Browser
 from tests.documents import CHECKOUT, Block, Page, all_pages, code_in, read_page
 from tests.e2e.backends import Backend, echo
 from tests.harness import (
@@ -155,9 +155,9 @@ class ExampleTests(TestCase):
         gateway = Process([*twistd(), *arguments], folder)
         self.addCleanup(gateway.kill)
         gateway.wait_for_port(port)
-        with connect(
+        with Browser(
             f"wss://{host}:{port}/ws",
-            sock=socket.create_connection(("127.0.0.1", port), PATIENCE),
+            socket.create_connection(("127.0.0.1", port), PATIENCE),
             ssl=client_context(ca_file),
             proxy=None,
         ) as browser:

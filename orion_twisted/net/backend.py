@@ -48,8 +48,8 @@ FINISH_TIME = 30.0
 any more; then it is cut."""
 
 
-PAYLOADS_A_TURN = 64
-"""How many payloads of one link are delivered before it is the others' turn."""
+PAYLOADS_A_TURN = 16
+"""How many payloads of one link are delivered before it is the others' turn, about 1 ms of work."""
 
 
 class LinkOwner(Seam):

@@ -22,16 +22,30 @@ from zope.interface import implementer
 
 from orion_twisted.core.errors import CloseCode
 from orion_twisted.core.settings import Limits
-from orion_twisted.net.flow import Fullness
+from orion_twisted.net.flow import Fullness, acknowledged
 
 FAILED_CLOSE_TIMEOUT = 2.0
-"""Seconds that a browser which broke the protocol has to answer our close frame."""
+"""Seconds that a browser which broke the protocol, or is closed for another of `FAULTS`, has to
+answer our close frame."""
 ORDERLY_CLOSE_TIMEOUT = 30.0
 """Seconds that any other browser has to read what waits for it, and to answer our close frame."""
+FAULTS = frozenset(
+    {
+        CloseCode.UNSUPPORTED_DATA,
+        CloseCode.INVALID_PAYLOAD,
+        CloseCode.TOO_SLOW,
+        CloseCode.TOO_FAST,
+        CloseCode.BAD_MESSAGE,
+    }
+)
+"""What a browser is closed for that has itself to blame: it would stall, or flood, on and on."""
 STALLED_CLOSE_TIMEOUT = 5.0
 """Seconds that a dropped connection has to deliver its last bytes; then it is cut off."""
-FRAMES_A_TURN = 64
-"""How many frames of one browser are taken before it is the others' turn, about 2 ms of work."""
+FRAMES_A_TURN = 16
+"""How many frames of one browser are taken before it is the others' turn, about 1 ms of work."""
+MOST_OF_A_PING = 128
+"""Bytes that a ping takes on the wire, TLS included: a browser that has taken no more than that
+may be gone, and only its system be there."""
 MAX_REASON = 123
 """Bytes of a close reason (RFC 6455 section 5.5: a control frame holds 125)."""
 
@@ -76,6 +90,7 @@ class BrowserProtocol(WebSocketServerProtocol):
         self._messages = 0
         self._unfinished: IDelayedCall | None = None
         self._closing = False
+        self._taken: int | None = None
         self._stalled: IDelayedCall | None = None
 
     # From Autobahn
@@ -167,17 +182,31 @@ class BrowserProtocol(WebSocketServerProtocol):
             self._stalled = self.factory.reactor.callLater(STALLED_CLOSE_TIMEOUT, self._cut)
         super().dropConnection(abort=abort)
 
+    def sendPing(self, payload: bytes | None = None) -> None:
+        self._taken = acknowledged(self.transport)
+        super().sendPing(payload)
+
     def onAutoPingTimeout(self) -> None:
+        # The ping stands behind what is waiting to be sent, and the pong behind what we do not
+        # read: whoever still takes something is not gone.
+        before, self._taken = self._taken, acknowledged(self.transport)
+        taken = None if before is None or self._taken is None else self._taken - before
         if self._closing:
             # The closing handshake has its own time, and no ping has gone out in it.
             self.autoPingTimeoutCall = None
-        elif self._paused:
-            # We are the ones who do not read: the pong may lie behind what is waiting.
-            self.autoPingTimeoutCall = self.factory.reactor.callLater(
-                self.autoPingTimeout, self.onAutoPingTimeout
-            )
+        elif self._paused and taken != 0:
+            # We are the ones who do not read. Ask its system at least, by the same ping.
+            self.sendPing(self.autoPingPending)
+            self._wait_for_pong()
+        elif taken is not None and taken > MOST_OF_A_PING:
+            self._wait_for_pong()
         else:
             super().onAutoPingTimeout()
+
+    def _wait_for_pong(self) -> None:
+        self.autoPingTimeoutCall = self.factory.reactor.callLater(
+            self.autoPingTimeout, self.onAutoPingTimeout
+        )
 
     def processData(self) -> bool:
         # One read can hold thousands of frames, each inflating to the limit: while paused they
@@ -222,7 +251,8 @@ class BrowserProtocol(WebSocketServerProtocol):
         """Begin the closing handshake; messages that still arrive are dropped."""
         if self.state == self.STATE_OPEN:
             self._closing = True
-            self.closeHandshakeTimeout = ORDERLY_CLOSE_TIMEOUT
+            if code not in FAULTS:
+                self.closeHandshakeTimeout = ORDERLY_CLOSE_TIMEOUT
             # Not `sendClose`: it would refuse 1001 and 1011.
             text = encode_truncate(reason, MAX_REASON)
             self.sendCloseFrame(int(code), text, isReply=False)
@@ -242,10 +272,13 @@ class BrowserProtocol(WebSocketServerProtocol):
         if not self._paused:
             return
         self._paused = False
+        if self._unfinished is not None:
+            self._unfinished.reset(self.factory.message_time)  # until now it was waiting for us
         if self._resting is not None:
             return  # it goes on by itself
         if not self._delivering:  # else Autobahn is inside the frame before it
             self.consumeData()  # what is already here goes first, and may pause us again
+            self._watch_message()
         if not self._paused and self._resting is None:
             # Even if that was the browser's close frame: TLS still waits for its close_notify.
             self.transport.resumeProducing()

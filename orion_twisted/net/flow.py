@@ -1,12 +1,41 @@
-"""Back-pressure: how a connection's full send buffer is felt by whoever writes to it."""
+"""Back-pressure: how a connection's full send buffer is felt by whoever writes to it, and whether
+the peer takes anything out of it."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from struct import Struct
 from typing import Any
 
 from twisted.internet.interfaces import INegotiated, IPushProducer
 from zope.interface import implementer
+
+_BYTES_ACKED = Struct("=Q")
+_BYTES_ACKED_AT = 120
+"""Where Linux has it in ``struct tcp_info`` (``linux/tcp.h``), since 4.1."""
+
+
+def acknowledged(transport: Any) -> int | None:
+    """
+    Return how many bytes the peer's system has taken since the connection began.
+
+    Args:
+        transport: plain or TLS; the bytes are those on the wire.
+
+    Returns:
+        None where the system does not tell: without TCP, or without Linux.
+    """
+    is_tls = INegotiated.providedBy(transport)
+    plain: Any = transport.transport if is_tls else transport
+    try:
+        info = plain.getHandle().getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    except (AttributeError, OSError):
+        return None
+    if len(info) < _BYTES_ACKED_AT + _BYTES_ACKED.size:
+        return None
+    (count,) = _BYTES_ACKED.unpack_from(info, _BYTES_ACKED_AT)
+    return int(count)
 
 
 @implementer(IPushProducer)

@@ -144,8 +144,10 @@ class ProxiedProtocol(Protocol):
         self._ended = True
         self._stop_timer()
         self._begun.clear()
-        protocol, self._protocol, self._handed_over = self._protocol, None, None  # a cycle
-        if protocol is not None:
+        protocol, self._protocol = self._protocol, None
+        proxied, self._handed_over = self._handed_over, None
+        if proxied is not None:
+            proxied.wrappedProtocol = None  # type: ignore[assignment]  # cuts a cycle
             protocol.connectionLost(reason)
 
     def _too_slow(self) -> None:
@@ -167,6 +169,8 @@ class ProxiedProtocol(Protocol):
 
 class _Proxied(ProtocolWrapper):
     """The connection's transport, with the peer that the proxy has named."""
+
+    transport: Any
 
     def __init__(
         self,

@@ -7,11 +7,8 @@ from collections.abc import Iterable
 
 from attrs import frozen
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection
 
-from tests.harness import PATIENCE
-
-Message = str | bytes
+from tests.browser import PATIENCE, Browser, Message
 
 
 @frozen
@@ -30,28 +27,28 @@ class Ending:
     messages: list[Message]
 
 
-def ending(browser: ClientConnection) -> Ending:
+def ending(browser: Browser) -> Ending:
     """Receive until the socket ends."""
     messages: list[Message] = []
     try:
         while True:
-            messages.append(browser.recv(timeout=PATIENCE))
+            messages.append(browser.recv())
     except ConnectionClosed as closed:
         if closed.rcvd is None:
             return Ending(1006, "", messages)
         return Ending(closed.rcvd.code, closed.rcvd.reason, messages)
 
 
-def receive(browser: ClientConnection, count: int) -> list[Message]:
+def receive(browser: Browser, count: int) -> list[Message]:
     """Return the next messages."""
-    return [browser.recv(timeout=PATIENCE) for _ in range(count)]
+    return [browser.recv() for _ in range(count)]
 
 
-def receive_bytes(browser: ClientConnection, count: int) -> bytes:
+def receive_bytes(browser: Browser, count: int) -> bytes:
     """Return so many bytes of a tunnel, or more if the last message has more."""
     data = bytearray()
     while len(data) < count:
-        message = browser.recv(timeout=PATIENCE)
+        message = browser.recv()
         if isinstance(message, str):
             raise AssertionError(f"a tunnel sent text: {message!r}")
         data += message
@@ -66,7 +63,7 @@ class Sender(threading.Thread):
         sent: how many messages the socket has taken.
     """
 
-    def __init__(self, browser: ClientConnection, messages: Iterable[Message]) -> None:
+    def __init__(self, browser: Browser, messages: Iterable[Message]) -> None:
         super().__init__(daemon=True)
         self._browser = browser
         self._messages = messages

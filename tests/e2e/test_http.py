@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import ClassVar
 
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import ClientConnection
 
+from tests.browser import Browser
 from tests.e2e.answers import Answer, head, read_answer, upgrade
 from tests.e2e.backends import Backend, echo
 from tests.e2e.browsers import receive
@@ -159,7 +159,7 @@ class RefusalTests(HttpTestCase):
         except InvalidStatus:
             return False
 
-    def small(self) -> ClientConnection:
+    def small(self) -> Browser:
         """Return a browser of the tenant that has one place; its certificate is another's."""
         return self.gateway.browser(host="small.example", server_hostname="localhost")
 

@@ -125,7 +125,7 @@ class RelayPressureTests(PressureTestCase):
                     for number in range(100):
                         other.send(b"%d" % number)
                         self.assertEqual(other.recv(timeout=30), b"%d" % number)
-                slow.socket.close()
+                slow.vanish()
 
 
 class TunnelPressureTests(PressureTestCase):

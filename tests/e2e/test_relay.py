@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from websockets.exceptions import ConnectionClosed
 
+from tests.browser import Message
 from tests.e2e.backends import Backend, echo
-from tests.e2e.browsers import Message, Sender, ending, receive
+from tests.e2e.browsers import Sender, ending, receive
 from tests.harness import MIB, Gateway, GatewayTestCase
 
 LARGEST = 16 * MIB
@@ -231,7 +232,7 @@ class CompressionTests(GatewayTestCase):
         """A browser that offers permessage-deflate is served without it."""
         gateway = self.start(f"--backend={self.backend.endpoint}")
         with gateway.browser(compression="deflate") as browser:
-            self.assertEqual(browser.protocol.extensions, [])
+            self.assertEqual(browser.extensions, [])
             browser.send("plain")
             self.assertEqual(receive(browser, 1), ["plain"])
 
@@ -239,9 +240,7 @@ class CompressionTests(GatewayTestCase):
         """With compression on, messages travel deflated and the backend sees them inflated."""
         messages: list[Message] = ["z" * 100_000, b"\x00" * 100_000, "", "after"]
         with self.gateway.browser(compression="deflate") as browser:
-            self.assertEqual(
-                [each.name for each in browser.protocol.extensions], ["permessage-deflate"]
-            )
+            self.assertEqual(browser.extensions, ["permessage-deflate"])
             for message in messages:
                 browser.send(message)
             self.assertEqual(receive(browser, 4), messages)

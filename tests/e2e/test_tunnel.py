@@ -127,9 +127,8 @@ class TunnelTests(GatewayTestCase):
         browser = self.gateway.browser()
         browser.send(b"last words")
         eventually(lambda: backend.stream == b"last words", "the bytes at the backend")
-        browser.socket.close()
+        browser.vanish()
         eventually(lambda: backend.peers[0].ended, "FIN at the backend")
-        browser.close()
 
     def test_text_is_refused(self) -> None:
         """A text message is no bytes: close 1003, and the backend never sees it."""

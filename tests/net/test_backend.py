@@ -827,7 +827,7 @@ class Backend(Protocol):
         self.lost = reason
 
 
-class TLSTests(LinkTestCase):
+class TLSTestCase(LinkTestCase):
     """Links over TLS, joined to a TLS server in memory."""
 
     build = staticmethod(framed_link)
@@ -882,6 +882,10 @@ class TLSTests(LinkTestCase):
         assert self.owner.link is not None
         self.assertEqual(self.owner.forget(), ["up"])
         return self.owner.link
+
+
+class TLSTests(TLSTestCase):
+    """How links over TLS come up, are read, and end."""
 
     def test_up_when_the_handshake_is_done(self) -> None:
         """A link is up when the backend has been verified, not when it has been reached."""

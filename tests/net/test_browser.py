@@ -611,6 +611,14 @@ class StalledCloseTests(BrowserTestCase):
         ((code, _),) = (each for each in self.owner.heard if isinstance(each, tuple))
         self.assertEqual((code, pending(self.clock)), (1000, []))
 
+    def test_who_has_itself_to_blame(self) -> None:
+        """A browser that is closed because it stalls or floods cannot go on for much longer."""
+        self.connect()
+        self.their_wire.pauseProducing()
+        self.browser.close(CloseCode.TOO_FAST, "")
+        self.advance(FAILED_CLOSE_TIMEOUT + 2 * COARSE)
+        self.assertTrue(self.wire.aborted)
+
     def test_pings_do_not_shorten_it(self) -> None:
         """A ping that is under way when the socket is closed does not end it before its time."""
         self.connect()

@@ -8,9 +8,11 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet import ssl
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import succeed
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import stringToDatetime
@@ -30,6 +32,7 @@ from orion_twisted.web.gate import (
     read_head,
 )
 from orion_twisted.web.site import KEEP_ALIVE
+from tests.certificates import issue
 from tests.transports import EVERYTHING, Pipe, pending
 from tests.web.door import (
     DEADLINE,
@@ -814,6 +817,34 @@ class PageTests(PageTestCase):
         self.wire.breaks()
         self.failureResultOf(failed)
         self.assertEqual((self.door.log[-1], pending(self.clock)), ("left", []))
+
+
+class TLSTests(GateTestCase):
+    """What the doorkeeper may ask of a connection over TLS."""
+
+    def test_its_tls(self) -> None:
+        """A gate behind TLS knows the handshake that it is behind, a plain one of none."""
+        self.connect()
+        self.assertIsNone(self.gate.tls_connection)
+        certificate = ssl.PrivateCertificate.loadPEM(issue(["shop.example"]).pem)
+        self.gate = HttpGate(self.door, MAX_HEAD, DEADLINE, self.clock)
+        behind = GateFactory(lambda: self.gate)
+        secured = TLSMemoryBIOFactory(certificate.options(), False, behind, self.clock)
+        over_tls = secured.buildProtocol(None)
+        Pipe(self.clock).connect(over_tls)
+        self.assertIs(self.gate.tls_connection, over_tls.getHandle())
+
+    def test_no_handshake_in_time(self) -> None:
+        """A TLS handshake that does not come is cut off at the deadline."""
+        certificate = ssl.PrivateCertificate.loadPEM(issue(["shop.example"]).pem)
+        behind = GateFactory(lambda: self.gate)
+        secured = TLSMemoryBIOFactory(certificate.options(), False, behind, self.clock)
+        self.wire.connect(secured.buildProtocol(None))
+        self.clock.advance(DEADLINE)
+        self.turn()
+        self.assertTrue(self.wire.aborted)
+        self.assertEqual((self.reasons, self.door.log[-1]), (["handshake_timeout"], "left"))
+        self.assertEqual(pending(self.clock), [])
 
 
 class FactoryTests(GateTestCase):

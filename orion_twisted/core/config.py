@@ -21,6 +21,7 @@ from orion_twisted.core.fields import (
     UrlPath,
 )
 from orion_twisted.core.problems import BadValue, ConfigError, Problem, dotted, quoted
+from orion_twisted.core.rates import MOST_WAIT_FOR_RATE
 from orion_twisted.core.settings import (
     Limits,
     SessionSettings,
@@ -139,6 +140,12 @@ def advice(settings: Settings) -> list[str]:
         lines.append(
             f"limits.pending_handshakes_per_ip: one address may fill all"
             f" {limits.pending_handshakes} places of pending_handshakes, and keep others out"
+        )
+    most_at_once = int(limits.byte_rate * (1 + MOST_WAIT_FOR_RATE))  # a burst, and the wait
+    if 0 < most_at_once < limits.message:
+        lines.append(
+            f"limits.byte_rate: no message above {most_at_once} bytes can arrive within it, though"
+            f" limits.message is {format_size(limits.message)}"
         )
     return lines
 

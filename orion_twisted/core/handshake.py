@@ -5,6 +5,8 @@ The HTTP grammar has been checked before (`orion_twisted.web.gate`); here are th
 section 4.2, the routing by host and path, and the rules on where a page comes from.
 """
 
+from __future__ import annotations
+
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterable, Mapping, Sequence
@@ -82,12 +84,18 @@ class Refused:
     Attributes:
         embed_in: whose pages may show the answer in a frame, as in a tenant's settings; None
             where no tenant was found, and nobody may.
+        tenant: the name of the tenant that was found, for logs.
     """
 
     status: HTTPStatus
     reason: str
     headers: tuple[tuple[bytes, bytes], ...] = ()
     embed_in: tuple[str, ...] | None = None
+    tenant: str | None = None
+
+    def by(self, tenant: Tenant) -> Refused:
+        """Return the same refusal, given in a tenant's name."""
+        return evolve(self, embed_in=tenant.embed_in, tenant=tenant.name)
 
 
 @frozen
@@ -170,7 +178,7 @@ def decide(request: Request, routes: Routes) -> Decision:
     else:
         decision = Page(home)
     if isinstance(decision, Refused):
-        return evolve(decision, embed_in=(tenant or home or tenants[0]).embed_in)
+        return decision.by(tenant or home or tenants[0])
     return decision
 
 

@@ -1,5 +1,9 @@
 """How fast: token buckets, on a clock that is handed in."""
 
+MOST_WAIT_FOR_RATE = 10.0
+"""Seconds. A message that makes its browser wait longer than that to be within its rate again is
+far beyond it, and ends it."""
+
 
 class TokenBucket:
     """

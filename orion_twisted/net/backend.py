@@ -49,7 +49,7 @@ any more; then it is cut."""
 
 
 PAYLOADS_A_TURN = 16
-"""How many payloads of one link are delivered before it is the others' turn, about 1 ms of work."""
+"""How many payloads of one link are delivered before it is the others' turn: 1 ms of work."""
 
 
 class LinkOwner(Seam):

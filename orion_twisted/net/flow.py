@@ -3,7 +3,7 @@ the peer takes anything out of it."""
 
 from __future__ import annotations
 
-import socket
+import sys
 from collections.abc import Callable
 from struct import Struct
 from typing import Any
@@ -11,9 +11,11 @@ from typing import Any
 from twisted.internet.interfaces import INegotiated, IPushProducer
 from zope.interface import implementer
 
+_IPPROTO_TCP, _TCP_INFO = 6, 11
 _BYTES_ACKED = Struct("=Q")
 _BYTES_ACKED_AT = 120
-"""Where Linux has it in ``struct tcp_info`` (``linux/tcp.h``), since 4.1."""
+"""Where Linux has it in ``struct tcp_info`` (``linux/tcp.h``), since 4.1: like the numbers above,
+it is nowhere else so."""
 
 
 def acknowledged(transport: Any) -> int | None:
@@ -26,10 +28,12 @@ def acknowledged(transport: Any) -> int | None:
     Returns:
         None where the system does not tell: without TCP, or without Linux.
     """
+    if sys.platform != "linux":
+        return None
     is_tls = INegotiated.providedBy(transport)
     plain: Any = transport.transport if is_tls else transport
     try:
-        info = plain.getHandle().getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+        info = plain.getHandle().getsockopt(_IPPROTO_TCP, _TCP_INFO, 256)
     except (AttributeError, OSError):
         return None
     if len(info) < _BYTES_ACKED_AT + _BYTES_ACKED.size:

@@ -18,14 +18,10 @@ from twisted.logger import Logger
 from orion_twisted.core.backoff import Backoff
 from orion_twisted.core.counters import Counters
 from orion_twisted.core.errors import BackendDown, BadMessage, CloseCode, OrionError
-from orion_twisted.core.rates import MessageRates
+from orion_twisted.core.rates import MOST_WAIT_FOR_RATE, MessageRates
 from orion_twisted.core.settings import Tenant
 from orion_twisted.net.backend import BackendLink, LinkFactory, Loss
 from orion_twisted.net.browser import BrowserProtocol
-
-MOST_WAIT_FOR_RATE = 10.0
-"""Seconds. A message that makes its browser wait longer than that to be within its rate again is
-far beyond it, and ends it."""
 
 
 @frozen

@@ -15,7 +15,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamClientEndpoint
@@ -189,7 +188,7 @@ class Gateway(MultiService):
             return decision
         if self._table is not None and not self._may_carry(gate, request):
             refusal = Refused(HTTPStatus.MISDIRECTED_REQUEST, "client_certificate")
-            return evolve(refusal, embed_in=decision.tenant.embed_in)
+            return refusal.by(decision.tenant)
         held = self._place_of.get(gate)
         if held is not None:
             if held.tenant == decision.tenant.name:
@@ -198,7 +197,7 @@ class Gateway(MultiService):
             self._places.give_back(self._place_of.pop(gate))
         place = self._places.take(decision.tenant.name, gate.address)
         if isinstance(place, Full):
-            return evolve(full(place), embed_in=decision.tenant.embed_in)
+            return full(place).by(decision.tenant)
         self._place_of[gate] = place
         return decision
 
@@ -214,7 +213,7 @@ class Gateway(MultiService):
                 self._tokens[tenant.name].check(upgrade.token, self._wall_clock())
             except TokenRefused as error:
                 refusal = unauthorized(error.reason, error.status)
-                return succeed(evolve(refusal, embed_in=tenant.embed_in))
+                return succeed(refusal.by(tenant))
         bridge = BRIDGES[tenant.mode](self._around[tenant.name], gate.address, self._bridge_ended)
         self._bridges.add(bridge)
 
@@ -230,7 +229,7 @@ class Gateway(MultiService):
                 refusal = unavailable("draining", RETRY_AFTER)
             else:
                 refusal = unavailable("backend_down", RETRY_AFTER)
-            return evolve(refusal, embed_in=tenant.embed_in)
+            return refusal.by(tenant)
 
         return bridge.dial().addCallbacks(linked, not_linked)
 
@@ -251,7 +250,7 @@ class Gateway(MultiService):
             peer=gate.address,
             status=int(refusal.status),
             reason=refusal.reason,
-            tenant=gate.upgrade.tenant.name if gate.upgrade is not None else None,
+            tenant=refusal.tenant,
         )
 
     def report(self) -> Report:

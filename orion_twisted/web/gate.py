@@ -196,7 +196,6 @@ class HttpGate(Protocol):
         self._channel: HTTPChannel | None = None
         self._page: Page | None = None
         self._to_head = False
-        self.upgrade: Upgrade | None = None
 
     @property
     def address(self) -> str:
@@ -319,7 +318,6 @@ class HttpGate(Protocol):
     def _admit(self, upgrade: Upgrade) -> None:
         self._stage = Stage.ADMISSION
         self._end_pages()
-        self.upgrade = upgrade
         self._admission = self._doorkeeper.admit(upgrade, self)
         self._admission.addCallbacks(self._admitted, self._not_admitted)
 

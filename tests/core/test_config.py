@@ -576,6 +576,12 @@ class MistakeTests(SynchronousTestCase):
         self.assertIn("one address may fill all 32 places", line)
         self.assertEqual(advice(load(f"{LEAST}\n{limits}\npending_handshakes_per_ip = 31")), [])
 
+    def test_a_rate_below_the_message_limit_is_advised_against(self) -> None:
+        """A message that takes longer than a browser may wait can never arrive."""
+        (line,) = advice(load(f'{LEAST}\n[limits]\nbyte_rate = "10 KiB"'))
+        self.assertIn("no message above 112640 bytes", line)
+        self.assertEqual(advice(load(f'{LEAST}\n[limits]\nbyte_rate = "100 KiB"')), [])
+
     def test_hosts(self) -> None:
         """Hosts have to be there, to be names, and to be said once."""
         backend = 'backend = "tcp:h:1"'

@@ -439,7 +439,7 @@ class RoutingTests(DecideTestCase):
             assert isinstance(decision, Upgrade)
             self.assertEqual(decision.tenant.name, name)
         refused = decide(request(host=b"more.example"), routes)
-        self.assertEqual(refused, Refused(HTTPStatus.NOT_FOUND, "path_unknown", (), ()))
+        self.assertEqual(refused, Refused(HTTPStatus.NOT_FOUND, "path_unknown").by(other))
 
     def test_embedding(self) -> None:
         """Whose pages may show an answer is the tenant's to say; without a tenant, nobody's."""

@@ -168,6 +168,7 @@ class LinkBurstTests(LinkTestCase):
             self.assertFalse(self.wire.reading)
             one_turn(self.clock)
         self.assertEqual((heard, turns), (self.payloads, -(-BURST // PAYLOADS_A_TURN) - 1))
+        self.clock.advance(0)
         self.assertTrue(self.wire.reading)
 
     def test_paused_again_and_again(self) -> None:

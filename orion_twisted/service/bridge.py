@@ -20,8 +20,9 @@ from orion_twisted.core.counters import Counters
 from orion_twisted.core.errors import BackendDown, BadMessage, CloseCode, OrionError
 from orion_twisted.core.rates import MOST_WAIT_FOR_RATE, MessageRates
 from orion_twisted.core.settings import Tenant
-from orion_twisted.net.backend import BackendLink, LinkFactory, Loss
+from orion_twisted.net.backend import LinkFactory
 from orion_twisted.net.browser import BrowserProtocol
+from orion_twisted.net.links import BackendLink, Loss
 
 
 @frozen

@@ -10,7 +10,7 @@ from orion_twisted.core.errors import BackendDown
 from orion_twisted.core.frames import decoder, encoder
 from orion_twisted.core.messages import message_codec
 from orion_twisted.core.relay import LinkEvent, Relay
-from orion_twisted.net.backend import BackendLink, FramedLink, Loss
+from orion_twisted.net.links import BackendLink, FramedLink, Loss
 from orion_twisted.service.bridge import Bridge, Surroundings
 
 

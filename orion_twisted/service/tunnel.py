@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orion_twisted.core.errors import CloseCode, UnsupportedMessage
-from orion_twisted.net.backend import BackendLink, Loss, StreamLink
+from orion_twisted.net.links import BackendLink, Loss, StreamLink
 from orion_twisted.service.bridge import Bridge, Surroundings
 
 

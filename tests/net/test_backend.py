@@ -26,14 +26,13 @@ from zope.interface import implementer
 from orion_twisted.core.backoff import FIRST_WAIT, MOST_WAIT, Backoff
 from orion_twisted.core.errors import BackendError
 from orion_twisted.core.frames import FrameTooLarge, decoder, encoder
-from orion_twisted.net.backend import (
-    CONNECT_TIMEOUT,
+from orion_twisted.net.backend import CONNECT_TIMEOUT, LinkFactory
+from orion_twisted.net.links import (
     FINISH_TIME,
     PAYLOADS_A_TURN,
     PROOF_TIME,
     BackendLink,
     FramedLink,
-    LinkFactory,
     Loss,
     StreamLink,
 )

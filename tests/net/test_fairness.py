@@ -12,8 +12,8 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from orion_twisted.core.errors import CloseCode
-from orion_twisted.net.backend import PAYLOADS_A_TURN, Loss
 from orion_twisted.net.browser import FRAMES_A_TURN
+from orion_twisted.net.links import PAYLOADS_A_TURN, Loss
 from tests.net.test_backend import LinkTestCase, TLSTestCase, frame
 from tests.net.test_browser import BrowserTestCase, client_frame
 from tests.transports import pending

@@ -3,7 +3,7 @@
 from twisted.internet.defer import CancelledError
 
 from orion_twisted.core.errors import BackendDown, CloseCode
-from orion_twisted.net.backend import FINISH_TIME
+from orion_twisted.net.links import FINISH_TIME
 from tests.service.fakes import TENANT, BridgeTestCase
 
 

@@ -22,15 +22,8 @@ from twisted.web.server import Request as SiteRequest
 
 from orion_twisted.core.admission import Verdict
 from orion_twisted.core.handshake import Refused, Request
-from orion_twisted.web.gate import (
-    LINGER,
-    STALLED_CLOSE_TIMEOUT,
-    Admission,
-    GateFactory,
-    HttpGate,
-    error_response,
-    read_head,
-)
+from orion_twisted.web.gate import LINGER, STALLED_CLOSE_TIMEOUT, Admission, GateFactory, HttpGate
+from orion_twisted.web.heads import error_response, read_head
 from orion_twisted.web.site import KEEP_ALIVE
 from tests.certificates import issue
 from tests.transports import EVERYTHING, Pipe, pending

@@ -65,6 +65,7 @@ class LinkFactory(ReconnectingClientFactory):
         self._backoff = backoff
         self.connector: EndpointConnector = EndpointConnector(self, endpoints, clock)
         self.link: BackendLink | None = None
+        self._announced: set[BackendLink] = set()  # the owner knows them, and not yet their end
         self.reconnects = True
 
     def start(self) -> None:
@@ -95,12 +96,18 @@ class LinkFactory(ReconnectingClientFactory):
             link.abort()
             return
         self.link = link
+        self._announced.add(link)
         self._log.debug("link to {backend} is up", backend=self.connector.getDestination())
         self.owner.link_up(link)
 
     def link_proved(self) -> None:
         self._backoff.reset()
         self.owner.link_proved()
+
+    def link_gone(self, link: BackendLink) -> None:
+        if link in self._announced:
+            self._announced.remove(link)
+            self.owner.link_gone()
 
     def link_lost(self, link: BackendLink, loss: Loss, reason: Failure) -> None:
         if self.link is not link:

@@ -7,7 +7,7 @@ differently from us is overridden here, with the reason beside it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from typing import Protocol as Seam
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
@@ -46,6 +46,9 @@ FRAMES_A_TURN = 16
 MOST_OF_A_PING = 128
 """Bytes that a ping takes on the wire, TLS included: a browser that has taken no more than that
 may be gone, and only its system be there."""
+MOST_PIECES = 64
+"""How many pieces of a message are kept apart, until they are put together: each takes 35 bytes
+and more beside what is in it, and there may be as many of them as bytes."""
 MAX_REASON = 123
 """Bytes of a close reason (RFC 6455 section 5.5: a control frame holds 125)."""
 
@@ -78,6 +81,9 @@ class BrowserProtocol(WebSocketServerProtocol):
     subprotocol: str | None
     factory: BrowserFactory
     closeHandshakeTimeoutCall: Any
+    current_frame: Any
+    message_data: Any
+    frame_data: Any
 
     def __init__(self, owner: BrowserOwner, subprotocol: str | None) -> None:
         super().__init__()
@@ -90,6 +96,8 @@ class BrowserProtocol(WebSocketServerProtocol):
         self._messages = 0
         self._unfinished: IDelayedCall | None = None
         self._closing = False
+        self._full = False
+        self._unanswered: bytes | None = None
         self._taken: int | None = None
         self._stalled: IDelayedCall | None = None
 
@@ -107,10 +115,60 @@ class BrowserProtocol(WebSocketServerProtocol):
 
     def onOpen(self) -> None:
         if self.owner is not None:
-            Fullness(self.transport, self.owner.browser_full)
+            Fullness(self.transport, self._tell_full)
             self.owner.browser_opened(self)
 
+    def _tell_full(self, full: bool) -> None:
+        self._full = full
+        if not full and self._unanswered is not None:
+            payload, self._unanswered = self._unanswered, None
+            super().onPing(payload)
+        if self.owner is not None:
+            self.owner.browser_full(full)
+
+    def onPing(self, payload: bytes) -> None:
+        if self._full:
+            # Who reads no pongs may still send pings: the last one alone is answered, once there
+            # is room (RFC 6455 section 5.5.3).
+            self._unanswered = payload
+        else:
+            super().onPing(payload)
+
+    def onFrameData(self, payload: bytes) -> bool | None:
+        if self._drops_data:
+            return None
+        return cast("bool | None", super().onFrameData(payload))
+
+    def onFrameEnd(self) -> bool | None:
+        if not self._drops_data:
+            return cast("bool | None", super().onFrameEnd())
+        if self.current_frame.fin:
+            self.inside_message = False
+            self.message_data = None
+        self.frame_data = None
+        self.current_frame = None
+        return None
+
+    @property
+    def _drops_data(self) -> bool:
+        """
+        Whether this is a data frame after the end has begun on our side.
+
+        Autobahn would inflate it, and keep what it then cannot go on with.
+        """
+        return (self._closing or self.failedByMe) and bool(self.current_frame.opcode <= 7)
+
+    def onMessageFrameData(self, payload: bytes) -> None:
+        super().onMessageFrameData(payload)
+        _put_together(self.frame_data)
+
+    def onMessageFrame(self, payload: list[bytes]) -> None:
+        super().onMessageFrame(payload)
+        _put_together(self.message_data)
+
     def dataReceived(self, data: bytes) -> None:
+        if self.state == self.STATE_CLOSED:
+            return  # Autobahn would keep it
         super().dataReceived(data)
         if self._resting is None:
             self._frames_left = FRAMES_A_TURN
@@ -285,6 +343,14 @@ class BrowserProtocol(WebSocketServerProtocol):
 
     def stopProducing(self) -> None:
         self.close(CloseCode.GOING_AWAY, "")
+
+
+def _put_together(pieces: Any) -> None:
+    """Join the pieces of a message if they are very many; the cost is linear in its bytes."""
+    if len(pieces) > MOST_PIECES:
+        whole = pieces[0] if isinstance(pieces[0], bytearray) else bytearray(pieces[0])
+        whole += b"".join(pieces[1:])
+        pieces[:] = [whole]
 
 
 class BrowserFactory(WebSocketServerFactory):

@@ -35,8 +35,9 @@ PROOF_TIME = 5.0
 FINISH_TIME = 30.0
 """Seconds that a backend has to take the rest and to end its side, once nobody wants the link
 any more; then it is cut."""
-
-
+MOST_AFTER_FINISH = 64 * 1024 * 1024
+"""Bytes that it may still send in that time. What was on its way is less: more than that is a
+flood, which would keep the gateway busy for nobody."""
 PAYLOADS_A_TURN = 16
 """How many payloads of one link are delivered before it is the others' turn: 1 ms of work."""
 
@@ -58,6 +59,10 @@ class LinkOwner(Seam):
 
     def link_lost(self, loss: Loss) -> None:
         """The link is gone; the factory decides on its own whether to dial again."""
+
+    def link_gone(self) -> None:
+        """All that a link that was up could deliver is delivered; said once, perhaps long after
+        nobody wanted the link any more."""
 
 
 @frozen
@@ -91,6 +96,9 @@ class LinkKeeper(Seam):
     def link_lost(self, link: BackendLink, loss: Loss, reason: Failure) -> None:
         """The link is gone; said once, unless it was finished before."""
 
+    def link_gone(self, link: BackendLink) -> None:
+        """All that could be delivered has been: our FIN is out, or the connection has ended."""
+
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
 class BackendLink(Protocol, ABC):
@@ -111,6 +119,7 @@ class BackendLink(Protocol, ABC):
         self._proved = False
         self._proof: IDelayedCall | None = None
         self._finish: IDelayedCall | None = None
+        self._left_to_drop = MOST_AFTER_FINISH
         self._resting: IDelayedCall | None = None
         self._loss: Failure | None = None  # an end that waits for what came before it
         self._gone = False  # there is no connection any more
@@ -159,13 +168,15 @@ class BackendLink(Protocol, ABC):
         self._end(Failure(ConnectionDone()))
 
     def writeConnectionLost(self) -> None:
-        """Our own FIN is out; what the backend still says is read, and dropped."""
+        # Our own FIN is out; what the backend still says is read, and dropped.
+        self.factory.link_gone(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._gone = True
         if self._finish is not None and self._finish.active():
             self._finish.cancel()
         self._end(reason)
+        self.factory.link_gone(self)
 
     def _end(self, reason: Failure) -> None:
         """Tell the factory, once."""
@@ -232,6 +243,9 @@ class BackendLink(Protocol, ABC):
 
     def dataReceived(self, data: bytes) -> None:
         if self._ended or self._error is not None:
+            self._left_to_drop -= len(data)
+            if self._left_to_drop < 0:
+                self.abort()
             return
         self._take(data)
         if not self._paused and self._resting is None:

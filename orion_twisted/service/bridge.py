@@ -25,6 +25,10 @@ from orion_twisted.net.browser import BrowserProtocol
 from orion_twisted.net.links import BackendLink, Loss
 
 
+def _count_nothing(change: int) -> None:
+    """Stand in for a gateway that waits for links when it stops."""
+
+
 @frozen
 class Surroundings:
     """
@@ -35,6 +39,7 @@ class Surroundings:
         endpoints: the tenant's backends, each with the text that logs call it by.
         max_message: largest message, in bytes.
         idle: seconds without a message after which a browser is closed; 0 means never.
+        link_count: told of each link that comes up (1), and when it has delivered all (-1).
         message_rate, byte_rate: messages, and payload bytes, per second of one browser; 0 for no
             limit.
         backoff: makes the waits between attempts to dial.
@@ -51,6 +56,7 @@ class Surroundings:
     clock: IReactorTime
     message_rate: int = 0
     byte_rate: int = 0
+    link_count: Callable[[int], None] = _count_nothing
 
 
 class Bridge(ABC):
@@ -200,6 +206,7 @@ class Bridge(ABC):
 
     def link_up(self, link: BackendLink) -> None:
         self._counters.add("links")
+        self._around.link_count(1)
         self._link = link
         self._take_link()
         dialled, self._dialled = self._dialled, None
@@ -225,6 +232,9 @@ class Bridge(ABC):
     @abstractmethod
     def link_full(self, full: bool) -> None:
         """The link's send buffer has passed its mark, or has room again."""
+
+    def link_gone(self) -> None:
+        self._around.link_count(-1)
 
     def link_lost(self, loss: Loss) -> None:
         self._link = None

@@ -120,6 +120,7 @@ class Gateway(MultiService):
                 clock=clock,
                 message_rate=limits.message_rate,
                 byte_rate=limits.byte_rate,
+                link_count=self._count_links,
             )
             for tenant in settings.tenants
         }
@@ -146,6 +147,7 @@ class Gateway(MultiService):
         self._place_of: dict[HttpGate | Bridge, Place] = {}
         self._gates: set[HttpGate] = set()
         self._bridges: set[Bridge] = set()
+        self._links = 0
         self._draining = False
         self._drained: Deferred[None] | None = None
         self._stopped: Deferred[None] | None = None
@@ -238,6 +240,10 @@ class Gateway(MultiService):
         place = self._place_of.pop(bridge, None)
         if place is not None:
             self._places.give_back(place)
+        self._look_whether_drained()
+
+    def _count_links(self, change: int) -> None:
+        self._links += change
         self._look_whether_drained()
 
     def page_channel(self, page: Page, gate: HttpGate) -> PageChannel:
@@ -343,10 +349,13 @@ class Gateway(MultiService):
             bridge.abort()
         for gate in list(self._gates):
             gate.abort()
+        self._links = 0
+        self._look_whether_drained()
 
     def _look_whether_drained(self) -> None:
-        # Gates count, too: an answer may still be on its way out of one.
-        nobody_left = not self._bridges and not self._gates
+        # Gates count, too: an answer may still be on its way out of one. And links: what a
+        # browser has sent may still be on its way to the backend.
+        nobody_left = not self._bridges and not self._gates and self._links <= 0
         if self._drained is not None and not self._drained.called and nobody_left:
             self._drained.callback(None)
 

@@ -47,6 +47,10 @@ MAX_SETTINGS_FILE = 1024 * 1024
 FLAGS_TENANT = {"tenant": {"default": {"hosts": ["*"]}}}
 """What flags need not say of their tenant: it answers every host."""
 
+BACKLOG = 1024
+"""How many connections may wait to be accepted, where a listener does not say it. Beyond that the
+system leaves out newcomers, and a browser tries again after a second."""
+
 _log = Logger()
 
 
@@ -257,12 +261,20 @@ def _client_authorities(
             yield host, authority
 
 
+def _with_backlog(listener: Listener) -> str:
+    """Return a listener's endpoint string; Twisted's own backlog is 50."""
+    _, *options = listener.description.split(":")
+    if listener.kind == "systemd" or any(each.startswith("backlog=") for each in options):
+        return listener.description
+    return f"{listener.description}:backlog={BACKLOG}"
+
+
 def _available(
     settings: Settings, reactor: Any, problems: list[Problem]
 ) -> Iterator[tuple[Listener, IStreamServerEndpoint]]:
     for index, listener in enumerate(settings.listen):
         try:
-            yield listener, serverFromString(reactor, listener.description)
+            yield listener, serverFromString(reactor, _with_backlog(listener))
         except LookupError:
             problems.append(Problem(f"listen[{index}]", "systemd hands over no such socket"))
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.request import urlopen
 
 from tests.browser import Browser
 from tests.e2e.answers import head, read_answer, upgrade
@@ -13,6 +14,8 @@ from tests.e2e.backends import Backend, NeverReads, echo, silent, silent_stream
 from tests.e2e.browsers import Ending, ending, receive
 from tests.harness import (
     ENDED_IN_ORDER,
+    KIB,
+    MIB,
     PATIENCE,
     Gateway,
     GatewayTestCase,
@@ -286,7 +289,37 @@ class ListenerTests(GatewayTestCase):
         self.assertFalse(Path(path).exists(), "the socket's file is left behind")
 
 
+def metrics(port: int) -> str:
+    """Return what the admin listener says for Prometheus."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
+        return str(answer.read(), "utf-8")
+
+
 class DrainTests(GatewayTestCase):
+    def test_sigterm_waits_for_what_was_accepted(self) -> None:
+        """A message that a slow backend has not taken yet is still delivered before the end."""
+        unwilling, admin = NeverReads(then=silent), free_port()
+        with Backend(unwilling, receive_buffer=64 * KIB) as backend:
+            gateway = self.start(
+                f"--backend={backend.endpoint}",
+                "--message-type=binary",
+                "--limit=message=16MiB",
+                "--limit=drain=20s",
+                f"--admin=tcp:{admin}:interface=127.0.0.1",
+            )
+            message = b"m" * 12 * MIB
+            with gateway.browser() as browser:
+                browser.send(message)
+                # The link is full, so the browser is not read, and could not ask for a pong.
+                eventually(
+                    lambda: "orion_messages_from_browsers_total 1.0" in metrics(admin),
+                    "the message is accepted",
+                )
+                gateway.terminate()
+                self.assertEqual(ending(browser).code, 1001)
+            unwilling.let_go()
+            self.assertEqual(backend.wait_for_frames(1), [message])
+
     def test_sigterm_drains(self) -> None:
         """On SIGTERM every browser hears 1001, its backend the end, and the process ends."""
         with Backend(echo) as backend:

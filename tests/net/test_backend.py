@@ -29,6 +29,7 @@ from orion_twisted.core.frames import FrameTooLarge, decoder, encoder
 from orion_twisted.net.backend import CONNECT_TIMEOUT, LinkFactory
 from orion_twisted.net.links import (
     FINISH_TIME,
+    MOST_AFTER_FINISH,
     PAYLOADS_A_TURN,
     PROOF_TIME,
     BackendLink,
@@ -63,6 +64,7 @@ class Owner:
         self.heard: list[object] = []
         self.link: BackendLink | None = None
         self.reads = True
+        self.gone = 0
         self.on_payload: Callable[[bytes], None] = lambda payload: None
         self.on_lost: Callable[[], None] = lambda: None
 
@@ -81,6 +83,9 @@ class Owner:
 
     def link_full(self, full: bool) -> None:
         self.heard.append("full" if full else "room")
+
+    def link_gone(self) -> None:
+        self.gone += 1
 
     def link_lost(self, loss: Loss) -> None:
         self.heard.append(loss)
@@ -597,14 +602,17 @@ class StopTests(LinkTestCase):
         self.factory.stop()
         self.wire.turn()
         self.assertFalse(self.wire.heard_end)
+        self.assertEqual(self.owner.gone, 0)  # who stops the process waits for it
         self.wire.room = 1_000_000
         self.wire.turn()
         self.assertEqual((len(self.wire.taken), self.wire.heard_end), (100_000, True))
+        self.assertEqual(self.owner.gone, 1)
         self.assertFalse(self.wire.disconnected)
         self.wire.hears(frame(b"late"))
         self.wire.hears_end()
         self.assertTrue(self.wire.disconnected)
         self.assertEqual((self.owner.heard, self.wire.aborted), ([], False))
+        self.assertEqual(self.owner.gone, 1)
         self.assert_over()
 
     def test_while_paused(self) -> None:
@@ -626,6 +634,19 @@ class StopTests(LinkTestCase):
         self.clock.advance(FINISH_TIME - 0.01)
         self.assertFalse(self.wire.aborted)
         self.clock.advance(0.01)
+        self.assertTrue(self.wire.aborted)
+        self.assert_over()
+
+    def test_backend_that_floods(self) -> None:
+        """A backend that sends on and on is cut off sooner, or it would be read for nobody."""
+        self.bring_up()
+        self.factory.stop()
+        self.wire.turn()
+        chunk = bytes(MOST_AFTER_FINISH // 64)
+        for _ in range(64):
+            self.wire.hears(chunk)
+        self.assertFalse(self.wire.aborted)
+        self.wire.hears(b"x")
         self.assertTrue(self.wire.aborted)
         self.assert_over()
 

@@ -6,6 +6,8 @@ import gc
 import inspect
 import os
 import struct
+import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -37,6 +39,7 @@ from orion_twisted.net.browser import (
     FAILED_CLOSE_TIMEOUT,
     FRAMES_A_TURN,
     MAX_REASON,
+    MOST_PIECES,
     ORDERLY_CLOSE_TIMEOUT,
     STALLED_CLOSE_TIMEOUT,
     BrowserFactory,
@@ -66,6 +69,12 @@ def client_frame(opcode: int, payload: bytes = b"", *, last: bool = True, rsv: i
         head = struct.pack("!BBQ", first, 0x80 | 127, size)
     masked = bytes(byte ^ MASK[at % 4] for at, byte in enumerate(payload))
     return head + MASK + masked
+
+
+def deflated(payload: bytes) -> bytes:
+    """Return a message as permessage-deflate sends it (RFC 7692 section 7.2.1)."""
+    compressor = zlib.compressobj(wbits=-15)
+    return (compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
 class Owner:
@@ -314,12 +323,61 @@ class MessagesTests(BrowserTestCase):
         self.assertEqual(self.owner.heard, ["one two three"])
         self.assertEqual(self.sent(), b"\x8a\x0eare you there?")
 
+    def test_crumbs(self) -> None:
+        """A message in very many pieces takes no more memory than what is in it."""
+        for pieces in (
+            [client_frame(0, b"cc", last=False)] * 5000,
+            [client_frame(0, b"", last=False)] * 5000,
+            [client_frame(0, b"c" * 10_000, last=False)[:14], *[b"cc"] * 4999],
+        ):
+            self.setUp()
+            self.connect()
+            self.say(client_frame(1, b"begin", last=False))
+            for piece in pieces:
+                self.say(piece)
+                self.advance(0)
+            held = [*self.browser.message_data, *(self.browser.frame_data or [])]
+            self.assertLess(len(held), 2 * MOST_PIECES + 3)
+            size = sum(map(len, held))
+            self.assertLess(sum(map(sys.getsizeof, held)), 2 * size + 100 * MOST_PIECES)
+
+    def test_crumbs_are_put_together(self) -> None:
+        """Such a message arrives as it was sent, in order."""
+        self.connect()
+        payload = bytes(range(256)) * 30
+        self.say(client_frame(2, b"", last=False))
+        for at in range(0, len(payload), 3):
+            self.say(client_frame(0, payload[at : at + 3], last=False))
+        self.say(client_frame(0, b""))
+        for byte in client_frame(2, payload):
+            self.say(bytes([byte]))
+        self.advance(1)
+        self.assertEqual(self.owner.heard, [payload, payload])
+        self.assertTrue(all(type(each) is bytes for each in self.owner.heard))
+
     def test_byte_by_byte(self) -> None:
         """Frames may be cut anywhere."""
         self.connect()
         for byte in client_frame(1, b"one") + client_frame(2, b"x" * 200):
             self.say(bytes([byte]))
         self.assertEqual(self.owner.heard, ["one", b"x" * 200])
+
+    def test_pings_of_one_that_does_not_read(self) -> None:
+        """Pongs that nobody reads do not pile up: once there is room the last ping is answered."""
+        self.connect()
+        self.wire.room = 0
+        self.browser.send(b"x" * 70_000, True)
+        for number in range(1000):
+            self.say(client_frame(9, b"%d" % number))
+            self.advance(0)
+        self.wire.taken.clear()
+        self.wire.room = 1_000_000
+        self.wire.turn()
+        self.assertEqual(self.sent()[-5:], b"\x8a\x03999")
+        self.assertLess(len(self.wire.taken), 70_100)
+        self.wire.taken.clear()
+        self.say(client_frame(9, b"and now?"))
+        self.assertEqual(self.sent(), b"\x8a\x08and now?")
 
     def test_browser_that_does_not_read(self) -> None:
         """The owner hears when the send buffer is full, and when there is room again."""
@@ -779,6 +837,41 @@ class BrokenRulesTests(BrowserTestCase):
         self.exchange()
         ((was_clean, code, _),) = self.visitor.heard  # type: ignore[misc]
         self.assertEqual((was_clean, code), (True, 1009))
+
+    def test_what_comes_behind(self) -> None:
+        """After it has failed, data is neither inflated nor kept; the close frame is read."""
+        bomb = deflated(bytes(5 * MAX_MESSAGE))
+        for begin, code in (
+            (client_frame(2, bomb, rsv=4), 1009),
+            (client_frame(1, deflated(b"\xff"), rsv=4), 1007),
+            (client_frame(2, b"\xff" * 10, rsv=4), 1007),
+            (client_frame(3, b"x"), 1002),
+        ):
+            with self.subTest(code=code):
+                self.setUp()
+                self.connect(compression=True)
+                self.their_wire.pauseProducing()
+                self.assert_closed(code, begin)
+                with patch.object(PerMessageDeflate, "decompress_message_data") as inflate:
+                    self.say(*[client_frame(2, bomb, rsv=4)] * 50, client_frame(1, b"\xff"))
+                    for _ in range(10):
+                        self.clock.advance(0)
+                    self.assertEqual((self.browser.data, inflate.call_count), (b"", 0))
+                    self.say(client_frame(8, struct.pack("!H", code)))
+                self.assertEqual((self.wire.heard_end, self.wire.aborted), (True, False))
+                self.assertEqual([each[0] for each in self.owner.heard], [code])
+
+    def test_what_comes_behind_our_own_close(self) -> None:
+        """Who is told to go floods in vain: nothing is inflated any more."""
+        self.connect(compression=True)
+        self.their_wire.pauseProducing()
+        self.say(client_frame(2, deflated(b"x" * 1000), rsv=4, last=False))
+        self.browser.close(CloseCode.TOO_FAST, "")
+        with patch.object(PerMessageDeflate, "decompress_message_data") as inflate:
+            self.say(client_frame(0, b"x"), client_frame(2, deflated(b"x" * 1000), rsv=4))
+            self.say(client_frame(8, b"\x0f\xa9"))
+        self.assertEqual((inflate.call_count, self.wire.heard_end), (0, True))
+        self.assertEqual([each[0] for each in self.owner.heard], [4009])
 
     def test_bad_compression(self) -> None:
         """Bytes that cannot be inflated are refused."""

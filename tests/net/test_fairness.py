@@ -12,7 +12,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from orion_twisted.core.errors import CloseCode
-from orion_twisted.net.browser import FRAMES_A_TURN
+from orion_twisted.net.browser import FAILED_CLOSE_TIMEOUT, FRAMES_A_TURN
 from orion_twisted.net.links import PAYLOADS_A_TURN, Loss
 from tests.net.test_backend import LinkTestCase, TLSTestCase, frame
 from tests.net.test_browser import BrowserTestCase, client_frame
@@ -284,7 +284,7 @@ class MessageTimeTests(BrowserTestCase):
             + 50 * (client_frame(CONTINUATION, b"", last=False)),
         ):
             self.setUp()
-            for at in range(int(self.TIME) + 2):
+            for at in range(int(self.TIME + FAILED_CLOSE_TIMEOUT) + 3):
                 if self.codes():
                     break
                 self.say(data[at + 5 : at + 6] if at else data[:6])

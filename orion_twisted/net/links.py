@@ -192,6 +192,7 @@ class BackendLink(Protocol, ABC):
         self._ended = True
         clean = bool(reason.check(ConnectionDone)) and self._error is None
         self.factory.link_lost(self, Loss(clean, self._unfinished(), self._error), reason)
+        self.factory.link_gone(self)  # what may still arrive there is anybody's guess
 
     # Towards the backend
 

@@ -17,6 +17,7 @@ from typing import Protocol as Seam
 from attrs import frozen
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionClosed
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -176,6 +177,10 @@ class HttpGate(Protocol):
         self._cut()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        is_new = self._stage is Stage.HEAD and self._timer is not None
+        if is_new and not reason.check(ConnectionClosed):
+            # OpenSSL's error: for a name that nobody has, a certificate that will not do, no TLS.
+            self._doorkeeper.refused(Refused(HTTPStatus.BAD_REQUEST, "tls_handshake"), self)
         self._stage = Stage.END
         self._stop_timer()
         self._doorkeeper.left(self)

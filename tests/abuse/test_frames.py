@@ -127,6 +127,20 @@ OTHERS = [
 ]
 
 
+ATTACKS = [
+    *(Attack(name, talks(*pieces), closed(1002)) for name, pieces in FORBIDDEN.items()),
+    *(
+        Attack(f"no UTF-8, {name}", talks(*pieces), closed(1007))
+        for name, pieces in NO_UTF8.items()
+    ),
+    *(
+        Attack(f"too large, {name}", talks(*pieces), closed(1009))
+        for name, pieces in TOO_LARGE.items()
+    ),
+    *OTHERS,
+]
+
+
 class FrameTests(SiegeTestCase):
     """A frame that breaks a rule closes its own WebSocket, with the code of the rule."""
 
@@ -142,18 +156,4 @@ class FrameTests(SiegeTestCase):
         """
 
 
-add_tests(
-    FrameTests,
-    [
-        *(Attack(name, talks(*pieces), closed(1002)) for name, pieces in FORBIDDEN.items()),
-        *(
-            Attack(f"no UTF-8, {name}", talks(*pieces), closed(1007))
-            for name, pieces in NO_UTF8.items()
-        ),
-        *(
-            Attack(f"too large, {name}", talks(*pieces), closed(1009))
-            for name, pieces in TOO_LARGE.items()
-        ),
-        *OTHERS,
-    ],
-)
+add_tests(FrameTests, ATTACKS)

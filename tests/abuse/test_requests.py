@@ -253,6 +253,18 @@ def refusals(named: dict[str, bytes], status: int, reason: str, prefix: str) -> 
     ]
 
 
+ATTACKS = [
+    *refusals(HEADS, 400, "head_malformed", "head"),
+    *refusals(LENGTHS, 400, "upgrade_with_body", "body"),
+    *refusals(TARGETS, 400, "target", "target"),
+    *refusals(HOSTS, 400, "host_invalid", "host"),
+    *refusals(UNKNOWN_HOSTS, 421, "host_unknown", "host"),
+    *refusals(HUGE, 431, "head_too_large", "huge"),
+    *OTHERS,
+    *GOOD,
+]
+
+
 class RequestTests(SiegeTestCase):
     """A request that is not exactly right is answered once, and its connection is over."""
 
@@ -266,16 +278,4 @@ class RequestTests(SiegeTestCase):
         """
 
 
-add_tests(
-    RequestTests,
-    [
-        *refusals(HEADS, 400, "head_malformed", "head"),
-        *refusals(LENGTHS, 400, "upgrade_with_body", "body"),
-        *refusals(TARGETS, 400, "target", "target"),
-        *refusals(HOSTS, 400, "host_invalid", "host"),
-        *refusals(UNKNOWN_HOSTS, 421, "host_unknown", "host"),
-        *refusals(HUGE, 431, "head_too_large", "huge"),
-        *OTHERS,
-        *GOOD,
-    ],
-)
+add_tests(RequestTests, ATTACKS)

@@ -54,6 +54,7 @@ class StrictNameTests(SiegeTestCase):
             for name in names:
                 with self.subTest(name):
                     self.assertRegex(self.refusal(name), "unrecognized.name")
+        self.assertEqual(self.news().refused, {"tls_handshake": len(names)})
 
     def test_spellings(self) -> None:
         """Letter case means nothing."""
@@ -62,16 +63,17 @@ class StrictNameTests(SiegeTestCase):
 
     def test_what_is_no_name(self) -> None:
         """Bytes that no host name has end the handshake, whatever they would mean elsewhere."""
+        names = [
+            b"loc\0lhost",
+            b"../../../",
+            b"*.example",
+            b"localhos\xff",
+            b"\xff" * 9,
+            b"localhos.",
+            b"local\nost",
+        ]
         with self.watched():
-            for name in (
-                b"loc\0lhost",
-                b"../../../",
-                b"*.example",
-                b"localhos\xff",
-                b"\xff" * 9,
-                b"localhos.",
-                b"local\nost",
-            ):
+            for name in names:
                 with self.subTest(name):
                     self.assertEqual(len(name), len("localhost"))
                     plain = replace(self.targets["wss"], tls=None)
@@ -80,6 +82,7 @@ class StrictNameTests(SiegeTestCase):
                         outcome = attacker.outcome(SOON, hang_up=False)
                         self.assertEqual((outcome.status, outcome.ended), (None, True))
                         self.assertEqual(bytes(attacker.received[:2]), ALERT)
+        self.assertEqual(self.news().refused, {"tls_handshake": len(names)})
 
     def test_very_many_names(self) -> None:
         """Names that are asked for once are not remembered."""
@@ -179,6 +182,7 @@ class ClientCertificateTests(SiegeTestCase):
                     context.minimum_version = context.maximum_version = version
                     with self.subTest(name, version=version.name):
                         self.assertEqual(self.come(context), CUT)
+        self.assertEqual(self.news().refused, {"tls_handshake": 2 * len(contexts)})
 
     def good(self, name: str = "closed") -> ssl.SSLContext:
         issued = client(self.authorities[name])

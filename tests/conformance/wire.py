@@ -37,6 +37,7 @@ class Target:
         host: the name sent as SNI and as Host header.
         address: what to connect to, by default ``host``.
         source: the address to connect from; by default the system chooses.
+        preface: octets to send before anything else, TLS included.
     """
 
     host: str
@@ -45,6 +46,7 @@ class Target:
     tls: ssl.SSLContext | None = None
     address: str = ""
     source: str = ""
+    preface: bytes = b""
 
     @classmethod
     def from_url(cls, url: str, ca_file: str | None = None) -> Self:
@@ -104,6 +106,7 @@ class Wire:
         except OSError as error:
             raise WireError(f"cannot connect to {target.authority}: {error}") from error
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.sendall(target.preface)
         self._socket.setblocking(False)
         if target.tls is not None:
             self._encrypted, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()

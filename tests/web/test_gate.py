@@ -827,6 +827,31 @@ class TLSTests(GateTestCase):
         Pipe(self.clock).connect(over_tls)
         self.assertIs(self.gate.tls_connection, over_tls.getHandle())
 
+    def test_no_tls(self) -> None:
+        """What is no TLS, or a handshake that fails, is a refusal with a reason of its own."""
+        certificate = ssl.PrivateCertificate.loadPEM(issue(["shop.example"]).pem)
+        behind = GateFactory(lambda: self.gate)
+        for said in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\xff" * 100):
+            self.setUp()
+            secured = TLSMemoryBIOFactory(certificate.options(), False, behind, self.clock)
+            self.wire.connect(secured.buildProtocol(None))
+            self.wire.hears(said)
+            self.turn()
+            self.assertEqual((self.reasons, self.door.log[-1]), (["tls_handshake"], "left"))
+            self.assertEqual(pending(self.clock), [])
+
+    def test_gone_before_tls(self) -> None:
+        """Who only leaves before it has said anything is no refusal."""
+        certificate = ssl.PrivateCertificate.loadPEM(issue(["shop.example"]).pem)
+        behind = GateFactory(lambda: self.gate)
+        for leave in (Pipe.hears_end, Pipe.breaks):
+            self.setUp()
+            secured = TLSMemoryBIOFactory(certificate.options(), False, behind, self.clock)
+            self.wire.connect(secured.buildProtocol(None))
+            leave(self.wire)
+            self.turn()
+            self.assertEqual((self.reasons, self.door.log[-1]), ([], "left"))
+
     def test_no_handshake_in_time(self) -> None:
         """A TLS handshake that does not come is cut off at the deadline."""
         certificate = ssl.PrivateCertificate.loadPEM(issue(["shop.example"]).pem)

@@ -2,7 +2,8 @@
 The documentation, taken apart: code blocks and tables with their marks, links, commands.
 
 A mark is an HTML comment on the line before a block: ``<!-- run: KIND -->`` says how a test
-carries the block out, ``<!-- shown only: REASON -->`` that none does.
+carries the block out, ``<!-- shown only: REASON -->`` that none does, and ``<!-- vector: … -->``
+that it is a test vector (`tests.vectors`).
 """
 
 import re
@@ -13,7 +14,7 @@ from attrs import field, frozen
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
-_MARK = re.compile(r"<!-- (?P<word>run|shown only): (?P<rest>.+?) -->")
+_MARK = re.compile(r"<!-- (?P<word>run|shown only|vector): (?P<rest>.+?) -->")
 _FENCE = re.compile(r"```(?P<language>\w*)")
 _HEADING = re.compile(r"#{1,6} (?P<text>.+)")
 _LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
@@ -31,7 +32,7 @@ class Block:
         line: number of its first line, for messages.
         language: what stands behind the fence; ``table`` for a table.
         text: the lines inside, each with its line end.
-        kind: of its mark ``run: KIND``, or None.
+        kind: of its mark ``run: KIND``; ``vector`` for a test vector; or None.
         is_shown_only: whether its mark says so.
     """
 
@@ -49,6 +50,12 @@ class Block:
             [cell.strip() for cell in _CELL_BORDER.split(line)[1:-1]]
             for line in self.text.splitlines()[2:]
         ]
+
+
+def _kind(mark: re.Match[str] | None) -> str | None:
+    if mark is None or mark["word"] == "shown only":
+        return None
+    return mark["rest"] if mark["word"] == "run" else "vector"
 
 
 @frozen
@@ -98,7 +105,7 @@ class Page:
                 begin + 1,
                 language,
                 "".join(lines[begin:end]),
-                mark["rest"] if mark and mark["word"] == "run" else None,
+                _kind(mark),
                 mark is not None and mark["word"] == "shown only",
             )
 

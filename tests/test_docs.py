@@ -253,6 +253,7 @@ class PageTests(TestCase):
         }
         kinds.add("install")  # tests.test_packaging
         kinds.update(("mint-php", "mint-node", "mint-python", "token-keys"))  # web.test_minting
+        kinds.add("vector")  # tests.vectors
         for page in all_pages():
             for block in page.blocks:
                 if block.kind is not None:

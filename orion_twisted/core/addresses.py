@@ -1,5 +1,6 @@
 """
-Where the gateway listens, and where its backends are: strings like those of Twisted's endpoints.
+Where the gateway listens, for browsers and for backends that dial in, and where those are that it
+dials: strings like those of Twisted's endpoints.
 
 Parts stand between colons, the first names the kind, ``key=value`` is a named part, and a
 backslash takes a colon or an equals sign literally, as in ``tcp:\\:\\:1:7000``. Everything that
@@ -20,6 +21,8 @@ MAX_SOCKET_PATH = 107
 """Longest path of a UNIX socket, in bytes: ``sun_path`` of Linux, without its final NUL."""
 
 MAX_PORT = 65535
+DIAL_IN = "dial-in"
+"""What stands for the address of a backend that connects to the gateway."""
 MAX_TIMEOUT = 3600
 """Longest ``timeout`` of a backend, in seconds."""
 
@@ -29,6 +32,8 @@ OTHER_WORDS = {"ssl": "tls", "https": "tls", "wss": "tls", "http": "tcp", "ws": 
 PLAIN_LABEL = re.compile(r"[a-z0-9-]+", re.IGNORECASE | re.ASCII)
 WHOLE = re.compile(r"[0-9]{1,9}")
 OCTAL = re.compile(r"[0-7]{3,4}")
+URL_PATH = re.compile(r"/[!\"$->@-~]*")
+"""As it travels: visible ASCII without what ends the path."""
 
 Kind: TypeAlias = Literal["tls", "tcp", "unix", "systemd"]
 Check: TypeAlias = Callable[[str], None]
@@ -57,6 +62,28 @@ class Listener:
     def __str__(self) -> str:
         """Return it as the setting has it."""
         return self.kind + self.description[self.description.index(":") :]
+
+
+@frozen
+class DialInPlace:
+    """
+    One place where backends dial in.
+
+    Attributes:
+        kind: the word the setting starts with.
+        description: Twisted's server endpoint string, which `parse_listener` reads too; empty for
+            ``ws``.
+        path: of ``ws``, the path of a WebSocket on the listeners without TLS, as it travels;
+            empty for the others.
+    """
+
+    kind: Literal["tcp", "unix", "ws"]
+    description: str = ""
+    path: str = ""
+
+    def __str__(self) -> str:
+        """Return it as the setting has it."""
+        return self.description or f"{self.kind}:{self.path}"
 
 
 @frozen
@@ -225,6 +252,41 @@ def parse_listener(text: str) -> Listener:
     )
 
 
+def parse_dial_in(text: str) -> DialInPlace:
+    """
+    Read one string of ``dial_in``.
+
+    Raises:
+        BadValue: it is none of the three kinds, or one of its parts is wrong.
+    """
+    kind, _, rest = text.partition(":")
+    match kind:
+        case "ws":
+            return DialInPlace("ws", path=check_path(rest))
+        case "tcp" | "unix":
+            return DialInPlace(kind, description=parse_listener(text).description)
+    kinds = ("tcp", "unix", "ws")
+    hint = near_miss({"wss": "ws"}.get(kind, OTHER_WORDS.get(kind, kind)), kinds)
+    if WHOLE.fullmatch(text):
+        hint = f"did you mean {quoted(f'tcp:{text}')}?"
+    raise BadValue(f"unknown kind {quoted(kind)}: expected one of {listing(kinds)}", hint)
+
+
+def check_path(text: str) -> str:
+    """
+    Return the path of a URL as it is, once it is one.
+
+    Raises:
+        BadValue: it is none.
+    """
+    if not URL_PATH.fullmatch(text):
+        raise BadValue(
+            f"{quoted(text)} is no path: a slash, then ASCII without spaces, query or fragment",
+            None if text.startswith("/") else f"did you mean {quoted(f'/{text}')}?",
+        )
+    return text
+
+
 def check_backend(text: str) -> str:
     """
     Return a backend's address as it is, once Twisted's client endpoints would take it.
@@ -232,8 +294,6 @@ def check_backend(text: str) -> str:
     Raises:
         BadValue: it is none of the three kinds, or one of its parts is wrong.
     """
-    if text == "dial-in":
-        raise BadValue('"dial-in" is not supported by this version: it dials its backends')
     host, _, port = text.rpartition(":")
     if host not in BACKENDS and ":" not in host and _is_host(host) and WHOLE.fullmatch(port):
         raise BadValue("does not say how to connect", f"did you mean {quoted(f'tcp:{text}')}?")

@@ -13,7 +13,15 @@ from typing import Annotated, Literal, TypeAlias, get_args
 
 from attrs import frozen
 
-from orion_twisted.core.addresses import Listener, check_backend, parse_listener
+from orion_twisted.core.addresses import (
+    DIAL_IN,
+    DialInPlace,
+    Listener,
+    check_backend,
+    check_path,
+    parse_dial_in,
+    parse_listener,
+)
 from orion_twisted.core.frames import FRAMINGS
 from orion_twisted.core.hostnames import EVERYTHING, normalise_pattern
 from orion_twisted.core.messages import MESSAGE_TYPES
@@ -30,8 +38,11 @@ LONGEST_DURATION = parse_duration("7 d")
 ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
 """How a token may be signed (RFC 7518 section 3.1, RFC 8037)."""
 
-# In a URL's path as it travels: visible ASCII without what ends the path.
-_URL_PATH = re.compile(r"/[!\"$->@-~]*")
+PER_BROWSER = "per-browser"
+"""What ``links`` says where each browser has its own; a 0 inside the program."""
+
+MOST_LINKS = 1024
+"""Of one tenant, shared; each is a socket, and a backend has one for each gateway."""
 
 # RFC 6455 section 4.1 wants subprotocols to be tokens; RFC 9110 section 5.6.2 says what they are.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -137,10 +148,16 @@ def _choice(raw: object, words: Iterable[str]) -> str:
     return text
 
 
-def _mode(raw: object) -> str:
-    if raw == "session":
-        raise BadValue('"session" is not supported by this version: it has "relay" and "tunnel"')
-    return _choice(raw, get_args(Mode))
+def _links(raw: object) -> int:
+    if raw == PER_BROWSER:
+        return 0
+    if not isinstance(raw, int) or isinstance(raw, bool) or not 1 <= raw <= MOST_LINKS:
+        raise BadValue(
+            f"expected {quoted(PER_BROWSER)}, or a number of shared links from 1 to {MOST_LINKS},"
+            f" got {shown(raw)}",
+            near_miss(raw, (PER_BROWSER,)) if isinstance(raw, str) else None,
+        )
+    return raw
 
 
 def _listener(raw: object) -> Listener:
@@ -148,7 +165,17 @@ def _listener(raw: object) -> Listener:
 
 
 def _backend(raw: object) -> str:
-    return check_backend(_text(raw))
+    text = _text(raw)
+    if text == DIAL_IN:
+        return text
+    try:
+        return check_backend(text)
+    except BadValue as error:
+        raise BadValue(str(error), error.hint or near_miss(text, (DIAL_IN,))) from None
+
+
+def _dial_in_place(raw: object) -> DialInPlace:
+    return parse_dial_in(_text(raw))
 
 
 def _host(raw: object) -> str:
@@ -168,13 +195,7 @@ def _certificate_name(raw: object) -> str:
 
 
 def _url_path(raw: object) -> str:
-    text = _text(raw)
-    if not _URL_PATH.fullmatch(text):
-        raise BadValue(
-            f"{quoted(text)} is no path: a slash, then ASCII without spaces, query or fragment",
-            None if text.startswith("/") else f"did you mean {quoted(f'/{text}')}?",
-        )
-    return text
+    return check_path(_text(raw))
 
 
 def _token(raw: object) -> str:
@@ -234,7 +255,8 @@ def _admin(raw: object) -> Listener:
     return listener
 
 
-Mode: TypeAlias = Literal["relay", "tunnel"]
+Mode: TypeAlias = Literal["relay", "tunnel", "session"]
+Dialect: TypeAlias = Literal["orion.v1", "orion.v2"]
 TextRule: TypeAlias = Literal["refuse", "utf-8"]
 
 Folder: TypeAlias = Annotated[str, Reads(_folder)]
@@ -261,7 +283,10 @@ AdminListener: TypeAlias = Annotated[Listener, Reads(_admin)]
 Name: TypeAlias = Annotated[str, Reads(_name)]
 File: TypeAlias = Annotated[str, Reads(_file)]
 Algorithm: TypeAlias = Annotated[str, Reads(partial(_choice, words=ALGORITHMS))]
-ModeName: TypeAlias = Annotated[Mode, Reads(_mode)]
+ModeName: TypeAlias = Annotated[Mode, Reads(partial(_choice, words=get_args(Mode)))]
+DialectName: TypeAlias = Annotated[Dialect, Reads(partial(_choice, words=get_args(Dialect)))]
+Links: TypeAlias = Annotated[int, Reads(_links)]
+DialInField: TypeAlias = Annotated[DialInPlace, Reads(_dial_in_place)]
 FramingName: TypeAlias = Annotated[str, Reads(partial(_choice, words=tuple(FRAMINGS)))]
 MessageType: TypeAlias = Annotated[str, Reads(partial(_choice, words=MESSAGE_TYPES))]
 TextRuleName: TypeAlias = Annotated[TextRule, Reads(partial(_choice, words=get_args(TextRule)))]

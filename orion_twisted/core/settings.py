@@ -7,13 +7,15 @@ in tests, they are taken as they are.
 
 from attrs import field, frozen
 
-from orion_twisted.core.addresses import Listener
+from orion_twisted.core.addresses import DIAL_IN, Listener
 from orion_twisted.core.fields import (
     AdminListener,
     Algorithm,
     Backend,
     CertificateName,
     Count,
+    DialectName,
+    DialInField,
     Duration,
     DurationOrZero,
     Embedder,
@@ -23,6 +25,7 @@ from orion_twisted.core.fields import (
     FramingName,
     HeaderSize,
     HostPattern,
+    Links,
     ListenerField,
     MessageType,
     ModeName,
@@ -43,9 +46,21 @@ from orion_twisted.core.messages import message_codec
 
 KIB = 1024
 MIB = 1024 * KIB
+GIB = 1024 * MIB
 
 TUNNEL_SUBPROTOCOLS = ("binary", "mqtt")
 """What a tunnel agrees to when the settings say nothing: websockify's clients, and MQTT's."""
+
+SESSION_SUBPROTOCOLS = ("orion.v2", "orion.v1")
+"""The dialects that a session speaks with browsers, all there are, the better one first."""
+
+MAX_LINK_HEADER = 1024
+"""Bytes of a frame that are no payload, in ``orion.v2`` on a link: a header line and its newline
+are never longer, either way."""
+
+MAX_SHARED_OVERHEAD = 128
+"""Bytes that an ``orion.v1`` message may grow by on a shared link: its id is rewritten to one of
+the link's, of 20 digits at most, and ``@SESSION`` is added."""
 
 
 @frozen(kw_only=True)
@@ -79,6 +94,12 @@ class Limits:
     """How long a browser and its backend may say nothing to each other; 0 is for ever."""
     drain: DurationOrZero = 30.0
     """How long open connections may go on once the gateway stops."""
+    memory: Size = 1 * GIB
+    """Payload bytes that all sessions hold together."""
+    held: Count = 200_000
+    """Messages that all sessions hold together."""
+    sessions: Count = 40_000
+    """Sessions, attached or waiting for their browser to come back."""
 
 
 @frozen(kw_only=True)
@@ -87,14 +108,24 @@ class TenantLimits:
 
     message: Size | None = None
     connections: Count | None = None
+    memory: Size | None = None
+    held: Count | None = None
+    sessions: Count | None = None
 
 
 @frozen(kw_only=True)
 class SessionSettings:
-    """What is kept for a browser while its link is away."""
+    """What is kept for a browser while its socket or its link is away."""
 
+    ttl: DurationOrZero = 120.0
+    """How long a session outlives its socket."""
+    window: Count = 64
+    """Messages held for a session, each way; then its browser is read no further, or the oldest
+    pushes go."""
     window_bytes: Size = 1 * MIB
-    """How much may wait towards the backend; then the browser is read no further."""
+    """Payload bytes, likewise; a relay has this one only, towards its backend."""
+    deadline: Duration = 30.0
+    """How long a message may take that states no time of its own."""
 
 
 @frozen(kw_only=True)
@@ -113,6 +144,14 @@ class TokenSettings:
 
 
 @frozen(kw_only=True)
+class DialInSettings:
+    """How a tenant's backends are known when they dial in."""
+
+    token_file: File
+    """What they have to say in their ``hello``."""
+
+
+@frozen(kw_only=True)
 class Tenant:
     """All that is known of one customer: the table ``[tenant.NAME]``. Times are in seconds."""
 
@@ -123,8 +162,14 @@ class Tenant:
     path: UrlPath = "/ws"
     """Where the WebSocket is, as it travels (percent-encoded)."""
     backend: tuple[Backend, ...]
-    """Twisted client endpoint strings."""
+    """Twisted client endpoint strings; or ``dial-in``, alone."""
+    dial_in: DialInSettings | None = None
+    """With backends that dial in."""
     mode: ModeName = "relay"
+    dialect: DialectName = "orion.v1"
+    """What a session speaks with its backend."""
+    links: Links = 0
+    """How many the sessions share; 0: each has its own."""
     framing: FramingName = "int32"
     message_type: MessageType = "text"
     subprotocols: tuple[Token, ...] = field()
@@ -152,7 +197,22 @@ class Tenant:
 
     @subprotocols.default
     def _subprotocols_of_the_mode(self) -> tuple[str, ...]:
-        return TUNNEL_SUBPROTOCOLS if self.mode == "tunnel" else ()
+        match self.mode:
+            case "tunnel":
+                return TUNNEL_SUBPROTOCOLS
+            case "session":
+                return SESSION_SUBPROTOCOLS
+        return ()
+
+    @property
+    def dials_in(self) -> bool:
+        """Whether the backend connects to the gateway, and not the other way."""
+        return self.backend == (DIAL_IN,)
+
+    @property
+    def shares_links(self) -> bool:
+        """Whether one link carries the messages of several sessions."""
+        return self.links > 0 or self.dials_in
 
 
 @frozen(kw_only=True)
@@ -170,6 +230,8 @@ class Settings:
     """Where health, metrics and the dashboard are."""
     proxy_protocol_from: tuple[Network, ...] = ()
     """Networks of proxies, whose connections must begin with a PROXY header."""
+    dial_in: tuple[DialInField, ...] = ()
+    """Where backends dial in."""
     workers: Workers = 1
     limits: Limits = Limits()
     tenants: tuple[Tenant, ...] = ()
@@ -180,8 +242,16 @@ def effective_message_limit(settings: Settings, tenant: Tenant) -> int:
     limits = [settings.limits.message]
     if tenant.limits.message is not None:
         limits.append(tenant.limits.message)
-    if tenant.mode == "relay":
-        largest = largest_payload(tenant.framing)
-        if largest is not None:
-            limits.append(largest - message_codec(tenant.message_type).overhead)
+    largest = None if tenant.mode == "tunnel" else largest_payload(tenant.framing)
+    if largest is not None:
+        limits.append(largest - _overhead(tenant))
     return min(limits)
+
+
+def _overhead(tenant: Tenant) -> int:
+    """Return how many bytes of a frame are not the browser's message, at most."""
+    if tenant.mode == "relay":
+        return message_codec(tenant.message_type).overhead
+    if tenant.dialect == "orion.v2":
+        return MAX_LINK_HEADER
+    return MAX_SHARED_OVERHEAD if tenant.shares_links else 0

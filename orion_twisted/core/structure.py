@@ -23,6 +23,7 @@ from cattrs.gen import make_dict_structure_fn, override
 from orion_twisted.core.fields import Reads
 from orion_twisted.core.problems import BadValue, near_miss, shown
 from orion_twisted.core.settings import (
+    DialInSettings,
     Limits,
     SessionSettings,
     Settings,
@@ -40,6 +41,7 @@ EXAMPLES = {
     "hosts": 'such as hosts = ["shop.example.com"], or ["*"] for every host',
     "backend": 'such as backend = "tcp:127.0.0.1:7000"',
     "key_file": 'such as key_file = "keys/shop1"',
+    "token_file": 'such as token_file = "keys/orion-shop1"',
 }
 """How the settings that have no default may look."""
 
@@ -50,16 +52,25 @@ PLACES: dict[type[AttrsInstance], str] = {
     TenantLimits: "in the limits of [tenant.NAME]",
     SessionSettings: "in the session of [tenant.NAME]",
     TokenSettings: "in the token of [tenant.NAME]",
+    DialInSettings: "in the dial_in of [tenant.NAME]",
 }
 NEIGHBOURS: dict[type[AttrsInstance], tuple[type[AttrsInstance], ...]] = {
     Settings: (Limits, Tenant),
     Limits: (Settings, Tenant),
-    Tenant: (TenantLimits, SessionSettings, TokenSettings, Settings, Limits),
+    Tenant: (TenantLimits, SessionSettings, TokenSettings, DialInSettings, Settings, Limits),
     TenantLimits: (Tenant, Limits, Settings),
     SessionSettings: (Tenant, Limits, Settings),
     TokenSettings: (Tenant, Limits, Settings),
+    DialInSettings: (Tenant, Limits, Settings),
 }
 """Where else a key may belong, likeliest first: in TOML it is easily below the wrong [table]."""
+
+NO_TABLE: dict[type[AttrsInstance], str] = {
+    Tenant: "a tenant is a table, [tenant.NAME]",
+    DialInSettings: 'such as dial_in = { token_file = "keys/orion-shop1" }; where backends dial in'
+    " is said at the top, above the first [table]",
+}
+"""How the tables are written that are easily taken for something else."""
 
 
 def structure(raw: object) -> tuple[Settings | None, list[Mistake]]:
@@ -162,8 +173,7 @@ def _table_hook(table: Any, converter: Converter) -> Hook:
 
     def structure_table(raw: object, kind: Any) -> Any:
         if not isinstance(raw, Mapping):
-            hint = "a tenant is a table, [tenant.NAME]" if table is Tenant else None
-            raise BadValue(f"expected a table, got {shown(raw)}", hint)
+            raise BadValue(f"expected a table, got {shown(raw)}", NO_TABLE.get(table))
         return structure_fields(raw, kind)
 
     return structure_table
@@ -172,7 +182,7 @@ def _table_hook(table: Any, converter: Converter) -> Hook:
 def _structure_tenants(raw: object, _: object) -> tuple[Tenant, ...]:
     """Make the tenants of the table of their tables, each named by its key."""
     if not isinstance(raw, Mapping):
-        raise BadValue(f"expected a table, got {shown(raw)}", "a tenant is a table, [tenant.NAME]")
+        raise BadValue(f"expected a table, got {shown(raw)}", NO_TABLE[Tenant])
     tenants, errors = [], []
     for name, table in raw.items():
         try:
@@ -185,16 +195,22 @@ def _structure_tenants(raw: object, _: object) -> tuple[Tenant, ...]:
     return tuple(tenants)
 
 
-def _structure_backends(raw: object, kind: Any) -> object:
-    """Read ``backend``, which may be one string, too."""
+def _structure_one_or_several(raw: object, kind: Any) -> object:
+    """Read a list that may be one string, too."""
     if isinstance(raw, str):
         return (_CONVERTER.structure(raw, get_args(kind)[0]),)
     return _CONVERTER.structure(raw, kind)
 
 
 OVERRIDES: dict[Any, dict[str, Any]] = {
-    Settings: {"tenants": override(rename="tenant", struct_hook=_structure_tenants)},
-    Tenant: {"name": override(omit=True), "backend": override(struct_hook=_structure_backends)},
+    Settings: {
+        "tenants": override(rename="tenant", struct_hook=_structure_tenants),
+        "dial_in": override(struct_hook=_structure_one_or_several),
+    },
+    Tenant: {
+        "name": override(omit=True),
+        "backend": override(struct_hook=_structure_one_or_several),
+    },
 }
 
 _CONVERTER = Converter(detailed_validation=True, forbid_extra_keys=True)

@@ -96,8 +96,9 @@ def _anchor(raw: dict[str, Any], folder: Path) -> None:
     for each in tenants.values() if isinstance(tenants, dict) else ():
         if isinstance(each, dict):
             tables += [(each, "site"), (each, "client_ca")]
-            if isinstance(each.get("token"), dict):
-                tables.append((each["token"], "key_file"))
+            for inner, file in (("token", "key_file"), ("dial_in", "token_file")):
+                if isinstance(each.get(inner), dict):
+                    tables.append((each[inner], file))
     raw.setdefault("certificates", "certs")
     for table, key in tables:
         if isinstance(table.get(key), str) and table[key]:
@@ -157,6 +158,8 @@ def _endpoints(
 ) -> dict[str, list[tuple[str, IStreamClientEndpoint]]]:
     endpoints = {}
     for tenant in settings.tenants:
+        if tenant.dials_in:
+            continue
         try:
             endpoints[tenant.name] = [
                 (each, clientFromString(reactor, each)) for each in tenant.backend

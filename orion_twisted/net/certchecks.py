@@ -29,6 +29,16 @@ SHORTEST_RSA = 2048
 CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 """The curves that TLS knows for certificates, and what they are called."""
 
+UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What a damaged certificate is answered with, when it is loaded or when it is asked for a part:
+what is inside is parsed only then, so these come from anywhere."""
+
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 

@@ -19,10 +19,9 @@ from heapq import nsmallest
 from pathlib import Path
 
 from attrs import frozen
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
 from orion_twisted.net.certchecks import (
+    UNREADABLE,
     CertificateFile,
     Unusable,
     alternative_names,
@@ -163,13 +162,7 @@ def read_file(source: Path, now: datetime) -> CertificateFile | BadCertificateFi
         return read(source, now)
     except Unusable as problem:
         return BadCertificateFile(source, str(problem))
-    except (
-        # What is inside a certificate is parsed when it is asked for, so these come from anywhere.
-        ValueError,
-        UnsupportedAlgorithm,
-        x509.DuplicateExtension,
-        x509.UnsupportedGeneralNameType,
-    ) as error:
+    except UNREADABLE as error:
         return BadCertificateFile(source, f"cannot be understood: {error}")
 
 

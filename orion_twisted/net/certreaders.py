@@ -18,7 +18,13 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
 
-from orion_twisted.net.certchecks import CertificateFile, Unusable, checked, only_authorities
+from orion_twisted.net.certchecks import (
+    UNREADABLE,
+    CertificateFile,
+    Unusable,
+    checked,
+    only_authorities,
+)
 
 MAX_FILE = 256 * 1024
 """Bytes of one file; a chain with a key takes about 8 KiB."""
@@ -122,7 +128,7 @@ def read_pem_blocks(path: Path) -> tuple[list[x509.Certificate], list[bytes]]:
     for number, block in enumerate((b for b in blocks if b[1] in _CERTIFICATE_LABELS), start=1):
         try:
             certificates.append(x509.load_pem_x509_certificate(block[0]))
-        except ValueError as error:
+        except UNREADABLE as error:
             raise Unusable(f"certificate {number} in {path.name} is damaged") from error
     return certificates, [block[0] for block in blocks if block[1].endswith(_KEY_LABEL_END)]
 

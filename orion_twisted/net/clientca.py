@@ -13,7 +13,7 @@ from attrs import field, frozen
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from orion_twisted.net.certchecks import Unusable, is_authority
+from orion_twisted.net.certchecks import UNREADABLE, Unusable, is_authority
 from orion_twisted.net.certreaders import read_pem_blocks
 
 
@@ -57,7 +57,7 @@ def read_client_ca(path: Path, tenant: str) -> ClientAuthority:
         raise Unusable(f"{path.name} holds no certificate in PEM form")
     try:
         others = [one.subject.rfc4514_string() for one in certificates if not is_authority(one)]
-    except ValueError as error:  # what is inside a certificate is parsed when it is asked for
+    except UNREADABLE as error:
         raise Unusable(f"{path.name} cannot be understood: {error}") from None
     if others:
         raise Unusable(f"{path.name} holds what is no certificate authority: {'; '.join(others)}")

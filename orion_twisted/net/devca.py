@@ -19,7 +19,6 @@ from textwrap import dedent
 
 from attrs import frozen
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -32,7 +31,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from orion_twisted.core.errors import LocalError
 from orion_twisted.core.hostnames import EVERYTHING, normalise_pattern
-from orion_twisted.net.certchecks import CertificateFile, is_issued_by, problem_of
+from orion_twisted.net.certchecks import UNREADABLE, CertificateFile, is_issued_by, problem_of
 from orion_twisted.net.certfiles import read_file
 
 CA_LIFE = timedelta(days=3650)
@@ -251,7 +250,7 @@ def _load_ca(folder: Path, now: datetime) -> _Authority | None:
         is_ca = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
         key_id = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         fits = is_ca and key.public_key() == certificate.public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound):
+    except (*UNREADABLE, TypeError, x509.ExtensionNotFound):
         fits = False
     if not fits or not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise DevCertificatesError(

@@ -4,6 +4,7 @@ import os
 from datetime import timedelta
 from errno import EACCES
 from pathlib import Path
+from ssl import DER_cert_to_PEM_cert
 from unittest.mock import patch
 
 from cryptography import x509
@@ -20,6 +21,9 @@ from orion_twisted.net.certfiles import (
     show_table,
 )
 from tests.certificates import A_DAY, CertificateFolderTestCase, authority, empty_folder, issue
+
+VERSION_3, VERSION_107 = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x6a"
+"""A certificate's version in DER, and one that there is not."""
 
 
 class FormsTests(CertificateFolderTestCase):
@@ -213,13 +217,16 @@ class DamageTests(CertificateFolderTestCase):
         """Each kind of damage has its own words."""
         shop = issue(["shop.example"])
         garbled = shop.certificate_pem.replace(b"\nMII", b"\nAII")
+        der = shop.certificate.public_bytes(Encoding.DER)
+        odd_version = DER_cert_to_PEM_cert(der.replace(VERSION_3, VERSION_107, 1)).encode()
         for words, content in (
             ("shop.pem is empty", b""),
             ("no certificate in PEM form", b"hello"),
-            ("no certificate in PEM form", shop.certificate.public_bytes(Encoding.DER)),
+            ("no certificate in PEM form", der),
             ("a private key, but no certificate", shop.key_pem),
             ("cut off or damaged", shop.pem[:300]),
             ("certificate 1 in shop.pem is damaged", garbled + shop.key_pem),
+            ("certificate 1 in shop.pem is damaged", odd_version + shop.key_pem),
             (
                 "private key in shop.pem is damaged",
                 shop.certificate_pem + shop.key_pem.replace(b"\nMI", b"\nAI"),

@@ -474,10 +474,13 @@ class ClientAuthorityFileTests(CertificateFolderTestCase):
         leaf = issue(["somebody"], for_servers=False)
         nonsense = x509.UnrecognizedExtension(ExtensionOID.BASIC_CONSTRAINTS, b"nonsense")
         strange = issue(["somebody"], bare=True, extra=[nonsense])
+        x400 = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x30\x02\xa3\0")
+        stranger = issue([], common_name="somebody", bare=True, extra=[x400])
         for words, content in (
             ("no certificate in PEM form", authority().key_pem),
             ("no certificate authority: CN=somebody", leaf.certificate_pem),
             ("cannot be understood", strange.certificate_pem),
+            ("cannot be understood", stranger.certificate_pem),
         ):
             with self.assertRaisesRegex(Unusable, words):
                 read_client_ca(self.put("clients.pem", content), "bank")

@@ -20,6 +20,13 @@ CODING = re.compile(
     rb"([!#$%&'*+.^_`|~0-9a-z-]+)(?:[ \t]*;[ \t]*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?))?"
 )
 """One element of Accept-Encoding, in lower case."""
+DATE = re.compile(
+    rb"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT"
+    rb"|[A-Z][a-z]{5,8}, \d\d-[A-Z][a-z]{2}-\d\d \d\d:\d\d:\d\d GMT"
+    rb"|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}"
+)
+"""The three forms of RFC 9110, section 5.6.7. twisted.web reads more: a day of fifty digits, say,
+from which on nothing has ever changed."""
 IDENTITY = b"identity"
 SAME_CODING = {b"x-gzip": b"gzip"}
 """RFC 9110, section 8.4.1.3."""
@@ -101,8 +108,10 @@ def codings_in_order(accepted: bytes | None, available: Sequence[bytes]) -> list
 
 def _seconds(date: bytes) -> int | None:
     """Return a date in seconds since 1970, or None if it is none."""
+    if not DATE.fullmatch(date):
+        return None
     try:
         seconds: int = stringToDatetime(date)
-    except (ValueError, IndexError):  # the latter for a value without any word
+    except ValueError:  # no such month, or before 1970
         return None
     return seconds

@@ -59,6 +59,11 @@ class UnchangedTests(SynchronousTestCase):
             (b";", False),
             (b"Sun, 06 Nov 1994", False),
             (b"Sun, 06 Nov 1894 08:49:37 GMT", False),
+            (b"Sun, 06 Now 1994 08:49:37 GMT", False),
+            (b"Sun, " + b"8" * 50 + b" Nov 1994 08:49:37 GMT", False),
+            (b"Sunday, 06-Nov-19940000 08:49:37 GMT", False),
+            (b"Sun, 06 Nov 1994 08:49:9999999999 GMT", False),
+            (b"06 Nov 1994 08:49:37 GMT", False),
         ):
             with self.subTest(since):
                 self.assertEqual(is_unchanged(None, since, TAG, MODIFIED), unchanged)

@@ -20,6 +20,7 @@ NODE_FLAGS = ("certificates", "fallback", "admin")
 TENANT_FLAGS = (
     "path",
     "mode",
+    "dialect",
     "framing",
     "message-type",
     "text",
@@ -28,6 +29,13 @@ TENANT_FLAGS = (
     "site",
     "client-ca",
 )
+SESSION_FLAGS = {
+    "session-ttl": "ttl",
+    "window": "window",
+    "window-bytes": "window_bytes",
+    "deadline": "deadline",
+}
+"""Flags of the tenant's table ``session``, and what they are called there."""
 
 
 class Options(usage.Options):
@@ -46,13 +54,29 @@ class Options(usage.Options):
         ["fallback", None, None, "Name whose certificate answers unknown and missing names."],
         ["workers", None, None, "Number of processes. [default: 1]"],
         ["path", None, None, "Path of the WebSocket. [default: /ws]"],
-        ["mode", None, None, "relay or tunnel. [default: relay]"],
+        ["mode", None, None, "relay, tunnel or session. [default: relay]"],
+        [
+            "dialect",
+            None,
+            None,
+            "What the backend speaks: orion.v1, orion.v2. [default: orion.v1]",
+        ],
+        ["links", None, None, "per-browser, or a number of shared links. [default: per-browser]"],
         ["framing", None, None, "int32, int32le, int16, netstring, line, nul. [default: int32]"],
         ["message-type", None, None, "text, binary or tagged. [default: text]"],
         ["text", None, None, "Text messages on a tunnel: refuse or utf-8. [default: refuse]"],
         ["link-grace", None, None, 'How long a broken link may take to return. [default: "30 s"]'],
         ["dial-timeout", None, None, 'How long the first dial may take. [default: "5 s"]'],
-        ["window-bytes", None, None, 'What may wait for a broken link. [default: "1 MiB"]'],
+        [
+            "session-ttl",
+            None,
+            None,
+            'How long a session waits for its browser. [default: "2 min"]',
+        ],
+        ["window", None, None, "Messages that are held for a session. [default: 64]"],
+        ["window-bytes", None, None, 'Bytes held for it, or a broken link. [default: "1 MiB"]'],
+        ["deadline", None, None, 'How long a message without a time may take. [default: "30 s"]'],
+        ["dial-in-token-file", None, None, "File with the token of backends that dial in."],
         ["site", None, None, "Folder of pages."],
         ["token-keys", None, None, "Key file, or folder of keys, of the tokens that let in."],
         ["client-ca", None, None, "File of authorities whose certificates clients have to show."],
@@ -71,6 +95,7 @@ class Options(usage.Options):
         super().__init__()
         self["listen"] = []
         self["backend"] = []
+        self["dial-in"] = []
         self["subprotocol"] = []
         self["origin"] = []
         self["embed-in"] = []
@@ -87,9 +112,16 @@ class Options(usage.Options):
     def opt_backend(self, endpoint: str) -> None:
         """
         The TCP application: tcp:HOST:PORT, tls:HOST:PORT (verified) or unix:PATH. Given several
-        times, they are tried one after the other.
+        times, they are tried one after the other. Or dial-in: it connects to the gateway.
         """
         self["backend"].append(endpoint)
+
+    def opt_dial_in(self, where: str) -> None:
+        """
+        Where backends dial in: tcp:PORT[:interface=ADDR], unix:PATH, or ws:/PATH on the listeners
+        without TLS. May be given several times.
+        """
+        self["dial-in"].append(where)
 
     def opt_subprotocol(self, name: str) -> None:
         """A WebSocket subprotocol that may be agreed to. May be given several times."""
@@ -130,6 +162,8 @@ class Options(usage.Options):
             raw["workers"] = _number_or_text(self["workers"])
         if self["listen"]:
             raw["listen"] = self["listen"]
+        if self["dial-in"]:
+            raw["dial_in"] = self["dial-in"]
         if self["limits"]:
             raw["limits"] = self["limits"]
         if self["strict-sni"]:
@@ -152,8 +186,17 @@ class Options(usage.Options):
                 tenant[flag.replace("-", "_")] = True
         if self["token-keys"] is not None:
             tenant["token"] = {"key_file": self["token-keys"]}
-        if self["window-bytes"] is not None:
-            tenant["session"] = {"window_bytes": self["window-bytes"]}
+        if self["dial-in-token-file"] is not None:
+            tenant["dial_in"] = {"token_file": self["dial-in-token-file"]}
+        if self["links"] is not None:
+            tenant["links"] = _number_or_text(self["links"])
+        session = {
+            name: _number_or_text(self[flag])
+            for flag, name in SESSION_FLAGS.items()
+            if self[flag] is not None
+        }
+        if session:
+            tenant["session"] = session
         if tenant:
             raw["tenant"] = {"default": tenant}
         return raw

@@ -25,11 +25,19 @@ from attrs import NOTHING, fields
 
 from orion_twisted.core.admission import Full
 from orion_twisted.core.bearer import REFUSALS
-from orion_twisted.core.config import MODE_OF, load_settings
+from orion_twisted.core.config import load_settings
+from orion_twisted.core.contradictions import MODES_OF
 from orion_twisted.core.errors import CloseCode
 from orion_twisted.core.frames import FRAMINGS, encoder
 from orion_twisted.core.messages import message_codec
-from orion_twisted.core.settings import Limits, SessionSettings, Settings, Tenant, TenantLimits
+from orion_twisted.core.settings import (
+    DialInSettings,
+    Limits,
+    SessionSettings,
+    Settings,
+    Tenant,
+    TenantLimits,
+)
 from orion_twisted.service.gateway import full
 from orion_twisted.service.startup import read_settings
 from orion_twisted.tap import Options
@@ -120,6 +128,16 @@ class ExampleTests(TestCase):
         path = temporary_folder(self) / SETTINGS_FILE
         path.write_text(block.text)
         self.assertTrue(read_settings(path, {}).tenants)
+
+    def run_flags(self, block: Block) -> None:
+        """Each line's flags are taken, and describe a tenant."""
+        for line in block.text.splitlines():
+            program, *flags = shlex.split(line)
+            self.assertEqual(("twistd", ["-n", "orion-bridge"]), (program, flags[:2]))
+            options = Options()
+            options.parseOptions(flags[2:])
+            (tenant,) = read_settings(None, options.settings()).tenants
+            self.assertEqual(("*",), tenant.hosts)
 
     def run_check(self, block: Block) -> None:
         """Commands print what stands below them; more may follow."""
@@ -343,7 +361,11 @@ class SettingsTests(TestCase):
             names = {each.name for each in fields(settings)} - elsewhere
             with self.subTest(table=heading):
                 self.assertEqual(names, set(self.defaults[heading]))
-        for name, settings in (("session", SessionSettings), ("limits", TenantLimits)):
+        for name, settings in (
+            ("session", SessionSettings),
+            ("limits", TenantLimits),
+            ("dial_in", DialInSettings),
+        ):
             for inner in fields(settings):
                 self.assertRegex(self.rows[name], rf"\b{inner.name}\b", f"tenant: {name}")
 
@@ -359,10 +381,16 @@ class SettingsTests(TestCase):
         if default == "required":
             self.assertIs(NOTHING, getattr(fields(kind), name).default)
             return
-        mode = MODE_OF.get(name)
-        if match := re.fullmatch(r"none; (`.+`) for a tunnel", default):
-            self.check_default(heading, name, "none")
-            default, mode = match[1], "tunnel"
+        default, *others = default.split("; ")
+        for other in others:
+            match = re.fullmatch(r"(`.+`) for a (tunnel|session)", other)
+            assert match is not None, other
+            self.check_default_in(match[2], heading, name, match[1])
+        # Of several modes the last one has all of a table.
+        modes = MODES_OF.get((name,), ("",)) if heading == TENANT else ("",)
+        self.check_default_in(modes[-1], heading, name, default)
+
+    def check_default_in(self, mode: str, heading: str, name: str, default: str) -> None:
         usual = self.load(heading, {"mode": mode} if mode else {})
         if default == "none":
             part: Any = usual if heading == NODE else usual.limits

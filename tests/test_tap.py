@@ -9,8 +9,10 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
 from orion_twisted.core.config import load_settings
+from orion_twisted.core.fields import PER_BROWSER
 from orion_twisted.core.problems import ConfigError
 from orion_twisted.core.settings import Settings
+from orion_twisted.core.units import format_duration, format_size
 from orion_twisted.service.gateway import Gateway
 from orion_twisted.service.startup import read_settings
 from orion_twisted.tap import Options, makeService
@@ -18,6 +20,7 @@ from tests.certificates import empty_folder, issue
 from tests.harness import environment, twistd
 
 BACKEND = "--backend=tcp:127.0.0.1:7000"
+SESSION = [BACKEND, "--mode=session"]
 LEAST = '[tenant.default]\nhosts = ["*"]\nbackend = "tcp:127.0.0.1:7000"\n'
 
 NODE: list[tuple[list[str], str]] = [
@@ -33,6 +36,11 @@ NODE: list[tuple[list[str], str]] = [
     (
         ["--proxy-protocol-from", "10.0.0.0/8", "--proxy-protocol-from=::1/128"],
         'proxy_protocol_from = ["10.0.0.0/8", "::1/128"]',
+    ),
+    (["--dial-in", "tcp:8887"], 'dial_in = "tcp:8887"'),
+    (
+        ["--dial-in=unix:/run/dial.sock", "--dial-in=ws:/orion", "--listen=tcp:0"],
+        'dial_in = ["unix:/run/dial.sock", "ws:/orion"]\nlisten = ["tcp:0"]',
     ),
     (["--workers", "1"], "workers = 1"),
     (["--limit", "message=16MiB"], 'limits = { message = "16 MiB" }'),
@@ -50,6 +58,18 @@ TENANT: list[tuple[list[str], str]] = [
     ([BACKEND, "--path", "/orion/ws"], 'path = "/orion/ws"'),
     ([BACKEND, "--mode", "relay"], 'mode = "relay"'),
     ([BACKEND, "--mode", "tunnel"], 'mode = "tunnel"'),
+    ([BACKEND, "--mode", "session"], 'mode = "session"'),
+    ([*SESSION, "--dialect", "orion.v2"], 'mode = "session"\ndialect = "orion.v2"'),
+    ([*SESSION, "--links", "per-browser"], 'mode = "session"\nlinks = "per-browser"'),
+    ([*SESSION, "--links", "4"], 'mode = "session"\nlinks = 4'),
+    (
+        [*SESSION, "--session-ttl=5 min", "--window=100", "--deadline=90"],
+        'mode = "session"\nsession = { ttl = "5 min", window = 100, deadline = 90 }',
+    ),
+    (
+        [*SESSION, "--session-ttl=0", "--window-bytes=8MiB"],
+        'mode = "session"\nsession = { ttl = 0, window_bytes = "8 MiB" }',
+    ),
     ([BACKEND, "--framing", "netstring"], 'framing = "netstring"'),
     ([BACKEND, "--message-type", "tagged"], 'message_type = "tagged"'),
     ([BACKEND, "--mode", "tunnel", "--text", "utf-8"], 'mode = "tunnel"\ntext = "utf-8"'),
@@ -73,6 +93,9 @@ TENANT: list[tuple[list[str], str]] = [
     ([BACKEND, "--client-ca", "ca.pem"], 'client_ca = "ca.pem"'),
 ]
 """Flags of the tenant ``default``, and the lines that mean the same in its table."""
+
+DIAL_IN = ["--backend=dial-in", "--mode=session", "--dial-in=tcp:8887", "--dial-in-token-file=k"]
+"""Flags of a backend that dials in, which belong together."""
 
 
 def options(*flags: str) -> Options:
@@ -109,11 +132,21 @@ class SameMeaningTests(FlagsTestCase):
                     self.settings(*flags), load_settings(tomllib.loads(f"{least}{line}\n"))
                 )
 
+    def test_dial_in(self) -> None:
+        """Flags alone make a tenant whose backend dials in."""
+        table = LEAST.replace("tcp:127.0.0.1:7000", "dial-in") + 'mode = "session"\n'
+        self.assertEqual(
+            self.settings(*DIAL_IN),
+            load_settings(
+                tomllib.loads(f'dial_in = "tcp:8887"\n{table}dial_in = {{ token_file = "k" }}')
+            ),
+        )
+
     def test_every_flag_is_in_the_tables(self) -> None:
         """No flag is without its test here."""
         tested = {
             flag.removeprefix("--").partition("=")[0]
-            for flags, _ in NODE + TENANT
+            for flags in (*(flags for flags, _ in NODE + TENANT), DIAL_IN)
             for flag in flags
             if flag.startswith("--")
         }
@@ -128,6 +161,13 @@ class SameMeaningTests(FlagsTestCase):
             "--limit=mesage=1",
             "--mode=rely",
             "--window-bytes=much",
+            "--session-ttl=long",
+            "--window=many",
+            "--deadline=never",
+            "--links=two",
+            "--dialect=orion",
+            "--dial-in=8887",
+            "--dial-in-token-file=",
             "--fallback=*",
         )
         error = self.assertRaises(ConfigError, read_settings, None, parsed.settings())
@@ -138,7 +178,14 @@ class SameMeaningTests(FlagsTestCase):
                 "limits.mesage",
                 "tenant.default.mode",
                 "tenant.default.session.window_bytes",
+                "tenant.default.session.ttl",
+                "tenant.default.session.window",
+                "tenant.default.session.deadline",
+                "tenant.default.links",
+                "tenant.default.dialect",
+                "tenant.default.dial_in.token_file",
                 "tenant.default.backend",
+                "dial_in[0]",
                 "fallback",
             },
         )
@@ -237,12 +284,17 @@ class HelpTests(SynchronousTestCase):
             ("workers", str(settings.workers)),
             ("path", tenant.path),
             ("mode", tenant.mode),
+            ("dialect", tenant.dialect),
+            ("links", tenant.links or PER_BROWSER),
             ("framing", tenant.framing),
             ("message-type", tenant.message_type),
             ("text", tenant.text),
             ("link-grace", f'"{tenant.link_grace:g} s"'),
             ("dial-timeout", f'"{tenant.dial_timeout:g} s"'),
-            ("window-bytes", f'"{tenant.session.window_bytes >> 20} MiB"'),
+            ("session-ttl", f'"{format_duration(tenant.session.ttl)}"'),
+            ("window", str(tenant.session.window)),
+            ("window-bytes", f'"{format_size(tenant.session.window_bytes)}"'),
+            ("deadline", f'"{format_duration(tenant.session.deadline)}"'),
         ):
             with self.subTest(said):
                 (default,) = (

@@ -1,28 +1,22 @@
 """
 From what a file says to settings, with every mistake in it at once; and back to lines for people.
 
-What each setting may be stands in its type. Here is what two settings say about each other: it is
-looked at apart from that, on all that is right by itself, so that one mistake never hides another.
+What each setting may be stands in its type, what settings say against each other in
+`orion_twisted.core.contradictions`.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from attrs import asdict, fields
 
-from orion_twisted.core.addresses import Listener
-from orion_twisted.core.fields import (
-    HostPattern,
-    ListenerField,
-    ModeName,
-    SiteFolder,
-    Token,
-    UrlPath,
-)
-from orion_twisted.core.problems import BadValue, ConfigError, Problem, dotted, quoted
+from orion_twisted.core.addresses import DIAL_IN, DialInPlace, Listener
+from orion_twisted.core.contradictions import contradictions
+from orion_twisted.core.fields import PER_BROWSER
+from orion_twisted.core.problems import ConfigError, Problem, dotted
 from orion_twisted.core.rates import MOST_WAIT_FOR_RATE
 from orion_twisted.core.settings import (
+    DialInSettings,
     Limits,
     SessionSettings,
     Settings,
@@ -31,11 +25,13 @@ from orion_twisted.core.settings import (
     TokenSettings,
     effective_message_limit,
 )
-from orion_twisted.core.structure import EXAMPLES, Mistake, Steps, sound, structure
+from orion_twisted.core.structure import Steps, structure
 from orion_twisted.core.units import format_duration, format_size
 
 __all__ = [
     "ConfigError",
+    "DialInPlace",
+    "DialInSettings",
     "Limits",
     "Listener",
     "Problem",
@@ -51,18 +47,7 @@ __all__ = [
     "merge",
 ]
 
-TENANT_NAME = re.compile(r"[a-z0-9_-]{1,64}", re.IGNORECASE | re.ASCII)
-
-MODE_OF = {
-    "framing": "relay",
-    "message_type": "relay",
-    "link_grace": "relay",
-    "session": "relay",
-    "text": "tunnel",
-}
-"""The settings of a tenant that mean something in one mode only."""
-
-SIZES = frozenset({"message", "header", "window_bytes", "byte_rate"})
+SIZES = frozenset({"message", "header", "window_bytes", "byte_rate", "memory"})
 """The numbers that are bytes; those with a fraction are seconds, the others count something."""
 
 
@@ -77,7 +62,7 @@ def load_settings(raw: Mapping[str, object]) -> Settings:
         ConfigError: with every mistake, in the order of ``raw``.
     """
     settings, mistakes = structure(raw)
-    mistakes += _contradictions(raw)
+    mistakes += contradictions(raw)
     if settings is None or mistakes:
         mistakes.sort(key=lambda mistake: _place(raw, mistake[0]))
         raise ConfigError(
@@ -117,6 +102,8 @@ def describe(settings: Settings) -> list[str]:
     if settings.proxy_protocol_from:
         proxies = ", ".join(map(str, settings.proxy_protocol_from))
         lines.append(f"proxies         {proxies} (with a PROXY header)")
+    if settings.dial_in:
+        lines.append(f"dial-in         {', '.join(map(str, settings.dial_in))}")
     if settings.admin is not None:
         lines.append(f"admin           {settings.admin}")
     if changes := ", ".join(_changes(settings.limits)):
@@ -147,18 +134,35 @@ def advice(settings: Settings) -> list[str]:
             f"limits.byte_rate: no message above {most_at_once} bytes can arrive within it, though"
             f" limits.message is {format_size(limits.message)}"
         )
+    if settings.dial_in and not any(tenant.dials_in for tenant in settings.tenants):
+        lines.append(
+            f'dial_in: no tenant has backend = "{DIAL_IN}", so whatever dials in is refused'
+        )
+    lines += _advice_on_memory(settings)
     return lines
+
+
+def _advice_on_memory(settings: Settings) -> Iterator[str]:
+    for tenant in settings.tenants:
+        message = effective_message_limit(settings, tenant)
+        own, node = tenant.limits.memory, settings.limits.memory
+        memory = node if own is None else min(own, node)
+        if tenant.mode == "session" and memory < message:
+            name = "limits" if memory == node else f"tenant.{tenant.name}.limits"
+            yield (
+                f"{name}.memory: a message of tenant {tenant.name} may have"
+                f" {format_size(message)}, and none above {format_size(memory)} is ever taken"
+            )
 
 
 def _describe_tenant(tenant: Tenant) -> Iterator[str]:
     yield f"tenant {tenant.name}"
     yield f"  hosts         {', '.join(tenant.hosts)}"
     yield f"  path          {tenant.path}"
-    if tenant.mode == "relay":
-        yield f"  mode          relay (framing {tenant.framing}, {tenant.message_type} messages)"
-    else:
-        yield f"  mode          tunnel (text messages: {tenant.text})"
+    yield f"  mode          {tenant.mode} ({', '.join(_describe_mode(tenant))})"
     yield f"  backend       {', '.join(tenant.backend)}"
+    if tenant.dial_in is not None:
+        yield f"  dial-in       {tenant.dial_in.token_file}"
     if tenant.subprotocols:
         yield f"  subprotocols  {', '.join(tenant.subprotocols)}"
     if tenant.origins is not None:
@@ -182,6 +186,19 @@ def _describe_tenant(tenant: Tenant) -> Iterator[str]:
     ]
     if changes:
         yield f"  limits        {', '.join(changes)}"
+
+
+def _describe_mode(tenant: Tenant) -> Iterator[str]:
+    if tenant.mode == "tunnel":
+        yield f"text messages: {tenant.text}"
+        return
+    if tenant.mode == "session":
+        yield f"dialect {tenant.dialect}"
+    yield f"framing {tenant.framing}"
+    if tenant.mode == "relay":
+        yield f"{tenant.message_type} messages"
+    elif not tenant.dials_in:
+        yield f"links {tenant.links or PER_BROWSER}"
 
 
 def _changes(
@@ -213,126 +230,3 @@ def _place(raw: Any, steps: Steps) -> list[int]:
             return [*place, len(raw)]
         raw = raw[step]
     return place
-
-
-# What settings say about each other.
-
-
-def _contradictions(raw: object) -> Iterator[Mistake]:
-    if not isinstance(raw, Mapping):
-        return
-    yield from _about_listeners(raw)
-    tenants = raw.get("tenant", {})
-    if not isinstance(tenants, Mapping):
-        return
-    if not tenants:
-        yield (
-            ("tenant",),
-            BadValue("no tenant is configured; add [tenant.NAME] or pass --backend"),
-        )
-    yield from _about_names(tenants)
-    yield from _about_hosts(tenants)
-    for name, table in _tables(tenants):
-        for steps, mistake in _about_tenant(table):
-            yield ("tenant", name, *steps), mistake
-
-
-def _tables(tenants: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for name, table in tenants.items():
-        if isinstance(table, Mapping):
-            yield name, table
-
-
-def _elements(kind: Any, raw: object) -> Iterator[tuple[int, Any]]:
-    """Yield the elements of a list that are right by themselves, and where each is."""
-    for index, each in enumerate(raw if isinstance(raw, list | tuple) else ()):
-        element = sound(kind, each)
-        if element is not None:
-            yield index, element
-
-
-def _is_empty_list(raw: object) -> bool:
-    return isinstance(raw, list | tuple) and not raw
-
-
-def _about_listeners(raw: Mapping[str, Any]) -> Iterator[Mistake]:
-    given = raw.get("listen")
-    if _is_empty_list(given):
-        yield ("listen",), BadValue("names no listener", 'such as listen = ["tls:8889"]')
-    listeners = dict(_elements(ListenerField, given))
-    seen: dict[object, int] = {}
-    for index, listener in listeners.items():
-        if listener.port == 0:  # whichever is free: no two are the same
-            continue
-        place = (
-            listener.description
-            if listener.kind == "systemd"
-            else (listener.port, listener.interface or "0.0.0.0")
-        )
-        first = seen.setdefault(place, index)
-        if first != index:
-            yield ("listen", index), BadValue(f"is where listen[{first}] listens already")
-    if raw.get("certificates") == "":
-        secure = Settings().listen if given is None else listeners.values()
-        for listener in [each for each in secure if each.secure][:1]:
-            text = f"is empty, and {quoted(str(listener))} needs a folder with certificates"
-            yield ("certificates",), BadValue(text)
-
-
-def _about_names(tenants: Mapping[str, Any]) -> Iterator[Mistake]:
-    names: dict[str, str] = {}
-    for name in tenants:
-        if not TENANT_NAME.fullmatch(name):
-            text = f"{quoted(name)} is no name for a tenant: 1 to 64 letters, digits, - and _"
-            yield ("tenant", name), BadValue(text)
-        first = names.setdefault(name.lower(), name)
-        if first != name:
-            text = f"differs from tenant {quoted(first)} in upper and lower case only"
-            yield ("tenant", name), BadValue(text)
-
-
-def _about_hosts(tenants: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Find hosts and paths that two tenants claim, and pages of a host that two would show."""
-    sockets: dict[tuple[str, str], str] = {}
-    sites: dict[str, str] = {}
-    for name, table in _tables(tenants):
-        path = sound(UrlPath, table.get("path", fields(Tenant).path.default))
-        site = sound(SiteFolder, table.get("site"))
-        seen: set[str] = set()
-        for index, host in _elements(HostPattern, table.get("hosts")):
-            steps = ("tenant", name, "hosts", index)
-            if host in seen:
-                yield steps, BadValue(f"{quoted(host)} is in the list twice")
-                continue
-            seen.add(host)
-            if path is not None:
-                first = sockets.setdefault((host, path), name)
-                if first != name:
-                    text = f"tenant {quoted(first)} has {quoted(host)} with path {quoted(path)}"
-                    yield steps, BadValue(f"{text} already", "give one of them another path")
-            if site is not None:
-                first = sites.setdefault(host, name)
-                if first != name:
-                    text = f"tenant {quoted(first)} shows the pages of {quoted(host)} already"
-                    yield ("tenant", name, "site"), BadValue(text)
-
-
-def _about_tenant(table: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Find what one tenant's settings say against each other."""
-    for key in ("hosts", "backend"):
-        if _is_empty_list(table.get(key)):
-            yield (key,), BadValue("is an empty list", EXAMPLES[key])
-    mode = sound(ModeName, table.get("mode", fields(Tenant).mode.default))
-    for key in table:
-        other = MODE_OF.get(key)
-        if mode is not None and other not in (None, mode):
-            text = f"means nothing in mode {quoted(mode)}"
-            yield (key,), BadValue(text, f"it belongs to mode {quoted(other)}")
-    if table.get("allow_no_origin") is True and "origins" not in table:
-        text = "means nothing without origins: then such clients are let in"
-        yield ("allow_no_origin",), BadValue(text)
-    seen: set[str] = set()
-    for index, subprotocol in _elements(Token, table.get("subprotocols")):
-        if subprotocol in seen:
-            yield ("subprotocols", index), BadValue(f"{quoted(subprotocol)} is in the list twice")
-        seen.add(subprotocol)

@@ -58,9 +58,10 @@ MAX_LINK_HEADER = 1024
 """Bytes of a frame that are no payload, in ``orion.v2`` on a link: a header line and its newline
 are never longer, either way."""
 
-MAX_SHARED_OVERHEAD = 128
-"""Bytes that an ``orion.v1`` message may grow by on a shared link: its id is rewritten to one of
-the link's, of 20 digits at most, and ``@SESSION`` is added."""
+MAX_REWRITTEN = 128
+"""Bytes that a message may grow by on its way to an ``orion.v1`` backend, where it does not pass
+as it is: its id becomes one of the link's, of 20 digits at most, and on a shared link
+``@SESSION`` is added."""
 
 
 @frozen(kw_only=True)
@@ -244,14 +245,17 @@ def effective_message_limit(settings: Settings, tenant: Tenant) -> int:
         limits.append(tenant.limits.message)
     largest = None if tenant.mode == "tunnel" else largest_payload(tenant.framing)
     if largest is not None:
-        limits.append(largest - _overhead(tenant))
+        limits.append(largest - link_overhead(tenant))
     return min(limits)
 
 
-def _overhead(tenant: Tenant) -> int:
-    """Return how many bytes of a frame are not the browser's message, at most."""
+def link_overhead(tenant: Tenant) -> int:
+    """Return how many bytes longer than its message a frame of a tenant's link may be."""
+    if tenant.mode == "tunnel":
+        return 0
     if tenant.mode == "relay":
         return message_codec(tenant.message_type).overhead
     if tenant.dialect == "orion.v2":
         return MAX_LINK_HEADER
-    return MAX_SHARED_OVERHEAD if tenant.shares_links else 0
+    passes_as_it_is = not tenant.shares_links and "orion.v2" not in tenant.subprotocols
+    return 0 if passes_as_it_is else MAX_REWRITTEN

@@ -41,6 +41,7 @@ EXAMPLES = {
     "hosts": 'such as hosts = ["shop.example.com"], or ["*"] for every host',
     "backend": 'such as backend = "tcp:127.0.0.1:7000"',
     "key_file": 'such as key_file = "keys/shop1"',
+    "dial_in": 'such as dial_in = { token_file = "keys/orion-shop1" }',
     "token_file": 'such as token_file = "keys/orion-shop1"',
 }
 """How the settings that have no default may look."""
@@ -67,8 +68,7 @@ NEIGHBOURS: dict[type[AttrsInstance], tuple[type[AttrsInstance], ...]] = {
 
 NO_TABLE: dict[type[AttrsInstance], str] = {
     Tenant: "a tenant is a table, [tenant.NAME]",
-    DialInSettings: 'such as dial_in = { token_file = "keys/orion-shop1" }; where backends dial in'
-    " is said at the top, above the first [table]",
+    DialInSettings: f"{EXAMPLES['dial_in']}; where that is, the dial_in at the top says",
 }
 """How the tables are written that are easily taken for something else."""
 

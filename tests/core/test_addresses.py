@@ -1,4 +1,4 @@
-"""Listeners and backends: what they may look like, and that Twisted agrees."""
+"""Listeners, backends, places to dial in: what they may look like, and that Twisted agrees."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,8 +8,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from orion_twisted.core.addresses import (
     MAX_SOCKET_PATH,
+    DialInPlace,
     Listener,
     check_backend,
+    parse_dial_in,
     parse_listener,
     split,
 )
@@ -111,7 +113,7 @@ BACKENDS = (
 )
 
 BAD_BACKENDS = {
-    "dial-in": ('"dial-in" is not supported by this version: it dials its backends', None),
+    "dial-in": ('unknown kind "dial-in": expected one of "tcp", "tls", "unix"', None),
     "127.0.0.1:7000": ("does not say how to connect", 'did you mean "tcp:127.0.0.1:7000"?'),
     "orion:7000": ("does not say how to connect", 'did you mean "tcp:orion:7000"?'),
     "https://user:secret@orion.example:7000": (
@@ -144,6 +146,41 @@ BAD_BACKENDS = {
     ),
 }
 
+DIAL_IN_PLACES = {
+    "tcp:8887": DialInPlace("tcp", description="tcp:8887"),
+    r"tcp:0:interface=\:\:1": DialInPlace("tcp", description=r"tcp:0:interface=\:\:1"),
+    "unix:/run/orion.sock:mode=660": DialInPlace(
+        "unix", description="unix:/run/orion.sock:mode=660"
+    ),
+    "ws:/orion": DialInPlace("ws", path="/orion"),
+    "ws:/a:b=c%20d": DialInPlace("ws", path="/a:b=c%20d"),
+}
+
+NO_PATH = "is no path: a slash, then ASCII without spaces, query or fragment"
+BAD_DIAL_IN_PLACES = {
+    "8887": (
+        'unknown kind "8887": expected one of "tcp", "unix", "ws"',
+        'did you mean "tcp:8887"?',
+    ),
+    "tls:8887": ('unknown kind "tls": expected one of "tcp", "unix", "ws"', None),
+    "wss:/orion": (
+        'unknown kind "wss": expected one of "tcp", "unix", "ws"',
+        'did you mean "ws"?',
+    ),
+    "tpc:8887": ('unknown kind "tpc": expected one of "tcp", "unix", "ws"', 'did you mean "tcp"?'),
+    "systemd:INET:index=0": (
+        'unknown kind "systemd": expected one of "tcp", "unix", "ws"',
+        None,
+    ),
+    "": ('unknown kind "": expected one of "tcp", "unix", "ws"', None),
+    "tcp:65536": ('port: "65536" is no number from 0 to 65535', None),
+    "tcp": ("port missing: expected tcp:PORT[:interface=ADDRESS]", None),
+    "unix:": ('address: "" is empty or has control characters', None),
+    "ws:orion": (f'"orion" {NO_PATH}', 'did you mean "/orion"?'),
+    "ws:/a?b": (f'"/a?b" {NO_PATH}', None),
+    "ws": (f'"" {NO_PATH}', 'did you mean "/"?'),
+}
+
 # Parts of addresses in any order, so that some come out right, and some of those are touched.
 PART = st.sampled_from(
     ["port=1", "h", "1", "0", "/a", "interface=1.2.3.4", "timeout=5", "mode=660"]
@@ -152,7 +189,7 @@ ADDRESS = st.builds(
     lambda kind, parts, place, extra: (
         (whole := ":".join([kind, *parts]))[:place] + extra + whole[place:]
     ),
-    st.sampled_from(["tls", "tcp", "unix", "tls", "tcp", "systemd", ""]),
+    st.sampled_from(["tls", "tcp", "unix", "tls", "tcp", "systemd", "ws", ""]),
     st.lists(PART, max_size=3),
     st.integers(0, 20),
     st.just("") | st.text(max_size=2) | st.sampled_from([":", "=", "\\", "\\:"]),
@@ -235,6 +272,37 @@ class BackendTests(SynchronousTestCase):
             self.assertTrue(str(error).isprintable())
         else:
             endpoints.clientFromString(MemoryReactorClock(), text)
+
+
+class DialInTests(SynchronousTestCase):
+    """`parse_dial_in`."""
+
+    def test_what_there_is(self) -> None:
+        """Every kind is read, and written again as the setting had it."""
+        for text, place in DIAL_IN_PLACES.items():
+            with self.subTest(text):
+                self.assertEqual(parse_dial_in(text), place)
+                self.assertEqual(str(place), text)
+
+    def test_mistakes(self) -> None:
+        """A mistake is named, with what was probably meant."""
+        for text, (words, hint) in BAD_DIAL_IN_PLACES.items():
+            with self.subTest(text):
+                error = self.assertRaises(BadValue, parse_dial_in, text)
+                self.assertEqual((str(error), error.hint), (words, hint))
+
+    @given(ADDRESS)
+    @settings(deadline=None)
+    def test_any_text(self, text: str) -> None:
+        """Any text is a place that Twisted can listen at, or a path, or refused with a reason."""
+        try:
+            place = parse_dial_in(text)
+        except BadValue as error:
+            self.assertTrue(str(error).isprintable())
+        else:
+            self.assertNotEqual(bool(place.description), bool(place.path))
+            if place.description:
+                endpoints.serverFromString(MemoryReactorClock(), place.description)
 
 
 class SplitTests(SynchronousTestCase):

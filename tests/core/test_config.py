@@ -10,6 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from orion_twisted.core.config import (
     ConfigError,
+    DialInPlace,
+    DialInSettings,
     Limits,
     Listener,
     Problem,
@@ -24,13 +26,29 @@ from orion_twisted.core.config import (
     load_settings,
     merge,
 )
+from orion_twisted.core.settings import (
+    MAX_LINK_HEADER,
+    MAX_REWRITTEN,
+    SESSION_SUBPROTOCOLS,
+    TUNNEL_SUBPROTOCOLS,
+    link_overhead,
+)
 from orion_twisted.core.structure import keys_of
 
 MIB = 1024 * 1024
+GIB = 1024 * MIB
 LEAST = """
 [tenant.default]
 hosts = ["*"]
 backend = "tcp:127.0.0.1:7000"
+"""
+DIALS_IN = """
+dial_in = "tcp:8887"
+[tenant.default]
+hosts = ["*"]
+mode = "session"
+backend = "dial-in"
+dial_in = { token_file = "keys/orion" }
 """
 FULL = r"""
 listen       = ["tls:8889", 'tcp:8888:interface=127.0.0.1', "unix:/run/orion.sock:mode=660"]
@@ -39,6 +57,7 @@ fallback     = "LOCALHOST"
 strict_sni   = true
 admin        = "tcp:8890:interface=127.0.0.1"
 proxy_protocol_from = ["10.0.0.0/8", "2001:db8::/32"]
+dial_in      = ["tcp:8887:interface=127.0.0.1", "unix:/run/dial.sock", "ws:/orion"]
 workers      = 1
 
 [limits]
@@ -57,6 +76,9 @@ ping_every = "25 s"
 ping_timeout = 11
 idle = "10 min"
 drain = "0 s"
+memory = "2 GiB"
+held = 300000
+sessions = 50000
 
 [tenant.shop1]
 hosts = ["WebEdit01.example.com.", "*.shop1.example"]
@@ -84,6 +106,24 @@ path = "/vnc"
 backend = "unix:/run/vnc.sock"
 mode = "tunnel"
 text = "utf-8"
+
+[tenant.shop2]
+hosts = ["shop2.example"]
+backend = "tcp:10.1.0.6:7000"
+mode = "session"
+dialect = "orion.v2"
+links = 4
+framing = "int32le"
+link_grace = "1 min"
+subprotocols = ["orion.v2"]
+session = { ttl = "5 min", window = 100, window_bytes = "4 MiB", deadline = "10 s" }
+limits = { memory = "64 MiB", held = 5000, sessions = 600 }
+
+[tenant.shop3]
+hosts = ["shop3.example"]
+backend = "dial-in"
+mode = "session"
+dial_in = { token_file = "keys/orion-shop3" }
 """
 
 
@@ -129,14 +169,21 @@ class LoadTests(SynchronousTestCase):
                     ping_timeout=10.0,
                     idle=0.0,
                     drain=30.0,
+                    memory=1 * GIB,
+                    held=200_000,
+                    sessions=40_000,
                 ),
+                dial_in=(),
                 tenants=(
                     Tenant(
                         name="default",
                         hosts=("*",),
                         path="/ws",
                         backend=("tcp:127.0.0.1:7000",),
+                        dial_in=None,
                         mode="relay",
+                        dialect="orion.v1",
+                        links=0,
                         framing="int32",
                         message_type="text",
                         subprotocols=(),
@@ -145,8 +192,12 @@ class LoadTests(SynchronousTestCase):
                         dial_timeout=5.0,
                         compression=False,
                         site=None,
-                        session=SessionSettings(window_bytes=1 * MIB),
-                        limits=TenantLimits(message=None, connections=None),
+                        session=SessionSettings(
+                            ttl=120.0, window=64, window_bytes=1 * MIB, deadline=30.0
+                        ),
+                        limits=TenantLimits(
+                            message=None, connections=None, memory=None, held=None, sessions=None
+                        ),
                     ),
                 ),
             ),
@@ -169,6 +220,11 @@ class LoadTests(SynchronousTestCase):
                 strict_sni=True,
                 admin=Listener("tcp", 8890, "127.0.0.1", "tcp:8890:interface=127.0.0.1", False),
                 proxy_protocol_from=(ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")),
+                dial_in=(
+                    DialInPlace("tcp", description="tcp:8887:interface=127.0.0.1"),
+                    DialInPlace("unix", description="unix:/run/dial.sock"),
+                    DialInPlace("ws", path="/orion"),
+                ),
                 limits=Limits(
                     message=4 * MIB,
                     header=8 * 1024,
@@ -185,6 +241,9 @@ class LoadTests(SynchronousTestCase):
                     ping_timeout=11.0,
                     idle=600.0,
                     drain=0.0,
+                    memory=2 * GIB,
+                    held=300_000,
+                    sessions=50_000,
                 ),
                 tenants=(
                     Tenant(
@@ -222,14 +281,78 @@ class LoadTests(SynchronousTestCase):
                         text="utf-8",
                         subprotocols=("binary", "mqtt"),
                     ),
+                    Tenant(
+                        name="shop2",
+                        hosts=("shop2.example",),
+                        backend=("tcp:10.1.0.6:7000",),
+                        mode="session",
+                        dialect="orion.v2",
+                        links=4,
+                        framing="int32le",
+                        link_grace=60.0,
+                        subprotocols=("orion.v2",),
+                        session=SessionSettings(
+                            ttl=300.0, window=100, window_bytes=4 * MIB, deadline=10.0
+                        ),
+                        limits=TenantLimits(memory=64 * MIB, held=5000, sessions=600),
+                    ),
+                    Tenant(
+                        name="shop3",
+                        hosts=("shop3.example",),
+                        backend=("dial-in",),
+                        mode="session",
+                        dial_in=DialInSettings(token_file="keys/orion-shop3"),
+                        subprotocols=("orion.v2", "orion.v1"),
+                    ),
                 ),
             ),
         )
 
-    def test_no_subprotocols_in_a_tunnel(self) -> None:
-        """A tunnel that lists no subprotocol has none; only silence means the usual ones."""
-        (tenant,) = load(LEAST + 'mode = "tunnel"\nsubprotocols = []').tenants
-        self.assertEqual(tenant.subprotocols, ())
+    def test_usual_subprotocols(self) -> None:
+        """Silence means those that a mode has; an empty list means none."""
+        for mode, usual in (
+            ("relay", ()),
+            ("tunnel", TUNNEL_SUBPROTOCOLS),
+            ("session", SESSION_SUBPROTOCOLS),
+        ):
+            with self.subTest(mode):
+                (tenant,) = load(f'{LEAST}mode = "{mode}"').tenants
+                self.assertEqual(tenant.subprotocols, usual)
+                (tenant,) = load(f'{LEAST}mode = "{mode}"\nsubprotocols = []').tenants
+                self.assertEqual(tenant.subprotocols, ())
+
+    def test_links(self) -> None:
+        """A browser has its own link, or sessions share some; those that dial in are shared."""
+        for lines, links, shares in (
+            ("", 0, False),
+            ('links = "per-browser"', 0, False),
+            ("links = 1", 1, True),
+            ("links = 1024", 1024, True),
+        ):
+            with self.subTest(lines):
+                (tenant,) = load(f'{LEAST}mode = "session"\n{lines}').tenants
+                found = (tenant.links, tenant.shares_links, tenant.dials_in)
+                self.assertEqual(found, (links, shares, False))
+        (tenant,) = load(DIALS_IN).tenants
+        self.assertEqual((tenant.links, tenant.shares_links, tenant.dials_in), (0, True, True))
+
+    def test_dial_in(self) -> None:
+        """One place is a string, several are a list; a backend may be a list of one, too."""
+        for lines, places in (
+            ('"tcp:8887"', ["tcp:8887"]),
+            ('["tcp:0", "tcp:0"]', ["tcp:0", "tcp:0"]),
+            ('"unix:/run/dial.sock"', ["unix:/run/dial.sock"]),
+        ):
+            with self.subTest(lines):
+                loaded = load(DIALS_IN.replace('"tcp:8887"', lines))
+                self.assertEqual([str(place) for place in loaded.dial_in], places)
+        for listen in ('["tcp:8888"]', '["tls:1", "unix:/a"]', '["systemd:INET:index=0"]'):
+            with self.subTest(listen):
+                text = DIALS_IN.replace('"tcp:8887"', f'"ws:/orion"\nlisten = {listen}')
+                self.assertEqual(load(text).dial_in, (DialInPlace("ws", path="/orion"),))
+        self.assertEqual(
+            load(DIALS_IN.replace('"dial-in"', '["dial-in"]')).tenants, load(DIALS_IN).tenants
+        )
 
     def test_the_system_chooses_ports(self) -> None:
         """Port 0 may be listened on twice, since it means two different ports."""
@@ -370,7 +493,10 @@ class MistakeTests(SynchronousTestCase):
             ('idle = "8 d"', '"8 d" is too long: at most "7 d"', None),
             ("idle = true", 'expected a duration such as "20 s", got true', None),
             ("idle = {}", 'expected a duration such as "20 s", got a table', None),
-            ("memory = 1", "unknown setting", None),
+            ("memory = 0", '0 is too small: at least "1 B"', None),
+            ("held = 0", "0 is too few: at least 1", None),
+            ("sessions = 1.5", "expected a whole number, got 1.5", None),
+            ("memry = 1", "unknown setting", 'did you mean "memory"?'),
             ("ping = 1", "unknown setting", None),
             ("handshakes = 1", "unknown setting", 'did you mean "handshake"?'),
             ("workers = 1", "unknown setting", "it belongs at the top, above the first [table]"),
@@ -419,13 +545,8 @@ class MistakeTests(SynchronousTestCase):
             ),
             (
                 'mode = "tunel"',
-                '"tunel" is none of "relay", "tunnel"',
+                '"tunel" is none of "relay", "tunnel", "session"',
                 'did you mean "tunnel"?',
-            ),
-            (
-                'mode = "session"',
-                '"session" is not supported by this version: it has "relay" and "tunnel"',
-                None,
             ),
             ("mode = 1", "expected a string, got 1", None),
             (
@@ -526,10 +647,16 @@ class MistakeTests(SynchronousTestCase):
                 None,
             ),
             (
-                "session = { ttl = 0 }",
-                "session.ttl",
+                "session = { tll = 0 }",
+                "session.tll",
                 "unknown setting",
-                None,
+                'did you mean "ttl"?',
+            ),
+            (
+                "session = { message = 0 }",
+                "session.message",
+                "unknown setting",
+                "it belongs in [limits]",
             ),
             (
                 "session = { link_grace = 0 }",
@@ -635,17 +762,373 @@ class MistakeTests(SynchronousTestCase):
 
     def test_modes(self) -> None:
         """A setting that means nothing in the tenant's mode is an error, not ignored."""
-        for setting in (
-            'framing = "int32"',
-            'message_type = "text"',
-            'link_grace = "30 s"',
-            "session = {}",
+        for mode, setting, path, others in (
+            ("tunnel", 'framing = "int32"', "framing", '"relay" or "session"'),
+            ("tunnel", 'message_type = "text"', "message_type", '"relay"'),
+            ("session", 'message_type = "text"', "message_type", '"relay"'),
+            ("tunnel", 'link_grace = "30 s"', "link_grace", '"relay" or "session"'),
+            ("session", 'text = "refuse"', "text", '"tunnel"'),
+            ("relay", 'text = "refuse"', "text", '"tunnel"'),
+            ("tunnel", "session = {}", "session", '"relay" or "session"'),
+            ("tunnel", "session = { ttl = 1 }", "session", '"relay" or "session"'),
+            ("relay", "session = { ttl = 1 }", "session.ttl", '"session"'),
+            ("relay", "session = { window = 1 }", "session.window", '"session"'),
+            ("relay", "session = { deadline = 1 }", "session.deadline", '"session"'),
+            ("relay", 'dialect = "orion.v1"', "dialect", '"session"'),
+            ("tunnel", 'dialect = "orion.v1"', "dialect", '"session"'),
+            ("relay", 'links = "per-browser"', "links", '"session"'),
+            ("tunnel", "links = 2", "links", '"session"'),
+            ("relay", 'dial_in = { token_file = "k" }', "dial_in", '"session"'),
+            ("relay", "limits = { memory = 1 }", "limits.memory", '"session"'),
+            ("tunnel", "limits = { held = 1 }", "limits.held", '"session"'),
+            ("relay", "limits = { sessions = 1 }", "limits.sessions", '"session"'),
         ):
-            path = f"tenant.default.{setting.partition(' ')[0]}"
             self.expect(
-                f'{LEAST}mode = "tunnel"\n{setting}',
-                (path, 'means nothing in mode "tunnel"', 'it belongs to mode "relay"'),
+                f'{LEAST}mode = "{mode}"\n{setting}',
+                (
+                    f"tenant.default.{path}",
+                    f'means nothing in mode "{mode}"',
+                    f"it belongs to mode {others}",
+                ),
             )
+
+    def test_all_of_a_session(self) -> None:
+        """What means something in a mode is taken in it; relays share some with sessions."""
+        for mode, lines in (
+            ("relay", 'session = { window_bytes = 1 }\nframing = "nul"\nlink_grace = 0'),
+            ("session", 'framing = "line"\nlink_grace = 0\nlinks = 2\ndialect = "orion.v1"'),
+            ("session", 'framing = "netstring"\ndialect = "orion.v2"'),
+            (
+                "session",
+                "session = { ttl = 0, window = 1, window_bytes = 1, deadline = 0.5 }\n"
+                "limits = { memory = 1, held = 1, sessions = 1 }",
+            ),
+        ):
+            self.expect(f'{LEAST}mode = "{mode}"\n{lines}')
+
+    def test_sessions(self) -> None:
+        """A mistake of a tenant in session mode is named with its path and what was meant."""
+        links = 'expected "per-browser", or a number of shared links from 1 to 1024, got '
+        delimited = "its frames hold newlines and arbitrary bytes"
+        dialects = '"orion.v2", "orion.v1"'
+        for lines, path, words, hint in (
+            (
+                'dialect = "orion.2"',
+                "dialect",
+                '"orion.2" is none of "orion.v1", "orion.v2"',
+                'did you mean "orion.v2"?',
+            ),
+            ("dialect = 2", "dialect", "expected a string, got 2", None),
+            ('links = "shared"', "links", f'{links}"shared"', None),
+            ('links = "4"', "links", f'{links}"4"', None),
+            (
+                'links = "per_browser"',
+                "links",
+                f'{links}"per_browser"',
+                'did you mean "per-browser"?',
+            ),
+            ("links = 0", "links", f"{links}0", None),
+            ("links = -1", "links", f"{links}-1", None),
+            ("links = 1025", "links", f"{links}1025", None),
+            ("links = true", "links", f"{links}true", None),
+            ("links = 1.0", "links", f"{links}1.0", None),
+            (
+                'dialect = "orion.v2"\nframing = "line"',
+                "framing",
+                '"line" cannot carry dialect "orion.v2"',
+                delimited,
+            ),
+            (
+                'framing = "nul"\nlinks = 2\ndialect = "orion.v2"',
+                "framing",
+                '"nul" cannot carry dialect "orion.v2"',
+                delimited,
+            ),
+            (
+                'subprotocols = ["orion.v2", "mqtt"]',
+                "subprotocols[1]",
+                f'"mqtt" is no dialect of a session: it is one of {dialects}',
+                None,
+            ),
+            (
+                'subprotocols = ["orion.2"]',
+                "subprotocols[0]",
+                f'"orion.2" is no dialect of a session: it is one of {dialects}',
+                'did you mean "orion.v2"?',
+            ),
+            (
+                'subprotocols = ["orion.v1", "orion.v1"]',
+                "subprotocols[1]",
+                '"orion.v1" is in the list twice',
+                None,
+            ),
+            ("session = { ttl = -1 }", "session.ttl", None, None),
+            ("session = { window = 0 }", "session.window", "0 is too few: at least 1", None),
+            (
+                "session = { deadline = 0 }",
+                "session.deadline",
+                "0 is too short: it has to be more than zero",
+                None,
+            ),
+            ("ttl = 1", "ttl", "unknown setting", "it belongs in the session of [tenant.NAME]"),
+            ("held = 1", "held", "unknown setting", "it belongs in the limits of [tenant.NAME]"),
+            (
+                'token_file = "k"',
+                "token_file",
+                "unknown setting",
+                "it belongs in the dial_in of [tenant.NAME]",
+            ),
+            (
+                'dial_in = { token_file = "k" }',
+                "dial_in",
+                'means nothing without backend = "dial-in"',
+                None,
+            ),
+        ):
+            found = problems(tomllib.loads(f'{LEAST}mode = "session"\n{lines}'))
+            with self.subTest(lines):
+                self.assertEqual(len(found), 1)
+                self.assertEqual(found[0], (f"tenant.default.{path}", words or found[0][1], hint))
+
+    def test_a_backend_that_dials_in(self) -> None:
+        """It needs a place, a token and its framing; each that is missing or odd is named."""
+        nowhere = (
+            "tenant.default.backend",
+            "nothing says where backends dial in",
+            'such as dial_in = "tcp:8887" at the top, above the first [table]',
+        )
+        table = 'dial_in = { token_file = "keys/orion" }'
+        backend = 'such as backend = "tcp:127.0.0.1:7000"'
+        for old, new, path, words, hint in (
+            ('dial_in = "tcp:8887"', "", *nowhere),
+            ('dial_in = "tcp:8887"', "dial_in = []", *nowhere),
+            (
+                table,
+                "",
+                "tenant.default.dial_in",
+                'is missing: backend "dial-in" needs it',
+                'such as dial_in = { token_file = "keys/orion-shop1" }',
+            ),
+            (
+                table,
+                "dial_in = {}",
+                "tenant.default.dial_in.token_file",
+                "is missing",
+                'such as token_file = "keys/orion-shop1"',
+            ),
+            (
+                table,
+                'dial_in = { token_file = "" }',
+                "tenant.default.dial_in.token_file",
+                "is empty: expected a file",
+                None,
+            ),
+            (
+                table,
+                'dial_in = "tcp:8887"',
+                "tenant.default.dial_in",
+                'expected a table, got "tcp:8887"',
+                'such as dial_in = { token_file = "keys/orion-shop1" }; where that is, the dial_in'
+                " at the top says",
+            ),
+            (
+                table,
+                f"{table}\nlinks = 4",
+                "tenant.default.links",
+                'means nothing with backend "dial-in"',
+                "each backend that dials in is one shared link",
+            ),
+            (
+                table,
+                f'{table}\nframing = "netstring"',
+                "tenant.default.framing",
+                '"netstring" is not how backends that dial in frame',
+                'it is "int32" for all of them',
+            ),
+            (
+                table,
+                f'{table}\nframing = "line"\ndialect = "orion.v2"',
+                "tenant.default.framing",
+                '"line" is not how backends that dial in frame',
+                'it is "int32" for all of them',
+            ),
+            (
+                '"dial-in"',
+                '["tcp:h:1", "dial-in"]',
+                "tenant.default.backend[1]",
+                '"dial-in" stands alone: no address and no other beside it',
+                None,
+            ),
+            (
+                '"dial-in"',
+                '["dial-in", "dial-in"]',
+                "tenant.default.backend[0]",
+                '"dial-in" stands alone: no address and no other beside it',
+                None,
+            ),
+            (
+                '"dial-in"',
+                '"dial_in"',
+                "tenant.default.backend",
+                'unknown kind "dial_in": expected one of "tcp", "tls", "unix"',
+                'did you mean "dial-in"?',
+            ),
+            (
+                'backend = "dial-in"',
+                "",
+                "tenant.default.backend",
+                "is missing",
+                backend,
+            ),
+            ('"dial-in"', "[]", "tenant.default.backend", "is an empty list", backend),
+        ):
+            with self.subTest(new or old):
+                text = DIALS_IN.replace(old, new)
+                self.assertNotEqual(text, DIALS_IN)
+                self.assertEqual(problems(tomllib.loads(text)), [(path, words, hint)])
+
+    def test_dial_in_belongs_to_sessions(self) -> None:
+        """A relay and a tunnel have no backend that dials in."""
+        for mode in ("relay", "tunnel"):
+            self.expect(
+                LEAST.replace("tcp:127.0.0.1:7000", "dial-in") + f'mode = "{mode}"',
+                (
+                    "tenant.default.backend",
+                    f'"dial-in" means nothing in mode "{mode}"',
+                    'it belongs to mode "session"',
+                ),
+            )
+
+    def test_places_to_dial_in(self) -> None:
+        """A place is one that nobody else has, and that can be reached."""
+        reach = (
+            "is a path on the listeners without TLS, and there is none",
+            'such as "tcp:8888:interface=127.0.0.1" in listen',
+        )
+        browsers = (
+            'tenant "default" has the path "/ws" for browsers',
+            "give one of them another path",
+        )
+        for lines, path, words, hint in (
+            ("dial_in = 8887", "dial_in", "expected a list, got 8887", None),
+            (
+                'dial_in = "8887"',
+                "dial_in",
+                'unknown kind "8887": expected one of "tcp", "unix", "ws"',
+                'did you mean "tcp:8887"?',
+            ),
+            (
+                'dial_in = ["tcp:8887", "tls:8886"]',
+                "dial_in[1]",
+                'unknown kind "tls": expected one of "tcp", "unix", "ws"',
+                None,
+            ),
+            ("dial_in = [1]", "dial_in[0]", "expected a string, got 1", None),
+            (
+                'dial_in = "tcp:1"\nlisten = ["tls:1"]',
+                "dial_in",
+                "is where listen[0] listens already",
+                None,
+            ),
+            (
+                'dial_in = ["unix:/b", "unix:/a"]\nlisten = ["unix:/a"]',
+                "dial_in[1]",
+                "is where listen[0] listens already",
+                None,
+            ),
+            (
+                'dial_in = ["tcp:1", "tcp:1"]',
+                "dial_in[1]",
+                "is where dial_in[0] listens already",
+                None,
+            ),
+            ('dial_in = "ws:/orion"', "dial_in", *reach),
+            ('dial_in = ["ws:/orion"]\nlisten = ["tls:1"]', "dial_in[0]", *reach),
+            (
+                'dial_in = ["ws:/o", "tcp:0", "ws:/o"]\nlisten = ["tcp:1"]',
+                "dial_in[2]",
+                '"ws:/o" is in the list twice',
+                None,
+            ),
+            ('dial_in = "ws:/ws"\nlisten = ["tcp:1"]', "dial_in", *browsers),
+            # The listener that is wrong may be the one that was meant.
+            (
+                'dial_in = "ws:/o"\nlisten = ["tls:1", "tpc:1"]',
+                "listen[1]",
+                'unknown kind "tpc": expected one of "tls", "tcp", "unix", "systemd"',
+                'did you mean "tcp"?',
+            ),
+            ('dial_in = "ws:/o"\nlisten = 5', "listen", "expected a list, got 5", None),
+        ):
+            with self.subTest(lines):
+                text = DIALS_IN.replace('dial_in = "tcp:8887"', lines)
+                self.assertEqual(problems(tomllib.loads(text)), [(path, words, hint)])
+
+    def test_one_path_for_two_tenants_and_backends(self) -> None:
+        """The first tenant whose path the backends take is named; another path is nobody's."""
+        text = f'dial_in = "ws:/b"\nlisten = ["tcp:1"]\n{LEAST}'
+        two = '[tenant.two]\nhosts = ["two.example"]\nbackend = "tcp:h:1"\npath = "/b"\n'
+        three = two.replace("two", "three")
+        self.expect(text)
+        self.expect(
+            text + two + three,
+            (
+                "dial_in",
+                'tenant "two" has the path "/b" for browsers',
+                "give one of them another path",
+            ),
+        )
+
+    def test_every_limit_of_a_tenant_is_of_the_node(self) -> None:
+        """A tenant's limit is a lower one of the node's, by the same name."""
+        self.assertLessEqual(set(keys_of(TenantLimits)), set(keys_of(Limits)))
+
+    def test_higher_limits_of_sessions_are_advised_against(self) -> None:
+        """Those of sessions have no effect above the node's, either."""
+        more = 'mode = "session"\nlimits = { memory = "2 GiB", held = 200001, sessions = 40001 }'
+        self.assertEqual(
+            advice(load(LEAST + more)),
+            [
+                f"tenant.default.limits.{name}: the node's {most} is lower, and holds"
+                f" (lower this one, or raise limits.{name})"
+                for name, most in (("memory", "1 GiB"), ("held", "200000"), ("sessions", "40000"))
+            ],
+        )
+
+    def test_a_place_for_nobody_is_advised_against(self) -> None:
+        """A place to dial in is no mistake where no tenant's backend does, but not of use."""
+        self.assertEqual(
+            advice(load('dial_in = "tcp:8887"' + LEAST)),
+            ['dial_in: no tenant has backend = "dial-in", so whatever dials in is refused'],
+        )
+        self.assertEqual(advice(load(DIALS_IN)), [])
+
+    def test_memory_below_a_message_is_advised_against(self) -> None:
+        """A message that is larger than all that sessions may hold can never be taken."""
+        for tenant, node, lines in (
+            (
+                "",
+                'memory = "512 KiB"',
+                [
+                    "limits.memory: a message of tenant default may have 1 MiB, and none above"
+                    " 512 KiB is ever taken"
+                ],
+            ),
+            (
+                'limits = { memory = "64 KiB" }',
+                "",
+                [
+                    "tenant.default.limits.memory: a message of tenant default may have 1 MiB, and"
+                    " none above 64 KiB is ever taken"
+                ],
+            ),
+            ('limits = { memory = "64 KiB", message = "64 KiB" }', "", []),
+            ("", 'memory = "1 MiB"', []),
+        ):
+            with self.subTest(f"{tenant} {node}"):
+                text = f'{LEAST}mode = "session"\n{tenant}\n[limits]\n{node}'
+                self.assertEqual(advice(load(text)), lines)
+        self.assertEqual(advice(load(f'{LEAST}[limits]\nmemory = "1 KiB"')), [])  # a relay's
 
     def test_subprotocols_are_unique(self) -> None:
         """A subprotocol is listed once; letter case counts."""
@@ -782,7 +1265,8 @@ class MistakeTests(SynchronousTestCase):
                 'tenant.shop1.hosts[1]: "https://x/" is no host name, "*.suffix" or "*" '
                 "(only the name: no scheme, port or path)",
                 'tenant.shop1.bakend: unknown setting (did you mean "backend"?)',
-                'tenant.shop1.mode: "tunel" is none of "relay", "tunnel" (did you mean "tunnel"?)',
+                'tenant.shop1.mode: "tunel" is none of "relay", "tunnel", "session" '
+                '(did you mean "tunnel"?)',
                 'tenant.shop1.framing: "int23" is none of "int32", "int32le", "int16", '
                 '"netstring", "line", "nul" (did you mean "int32"?)',
                 'tenant.shop1.limits.message: expected a size such as "16 KiB", got true',
@@ -794,7 +1278,7 @@ class MistakeTests(SynchronousTestCase):
                 '"unix" (did you mean "tls"?)',
                 'tenant.shop2.link_grace: "9 d" is too long: at most "7 d"',
                 'tenant.shop2.link_grace: means nothing in mode "tunnel" '
-                '(it belongs to mode "relay")',
+                '(it belongs to mode "relay" or "session")',
             ],
         )
         self.assertEqual(str(error).split("\n"), [str(each) for each in error.problems])
@@ -802,12 +1286,19 @@ class MistakeTests(SynchronousTestCase):
 
 
 # Words that mean something, in places where they may, and anything else.
-WORDS = st.sampled_from(["", "*", "a.example", "/ws", "1 s", "1 KiB", "mqtt"]) | st.sampled_from(
-    ["tls:1", "tcp:h:1", "unix:/a", "relay", "tunnel", "session", "int16", "tagged", "utf-8"]
+WORDS = (
+    st.sampled_from(["", "*", "a.example", "/ws", "1 s", "1 KiB", "mqtt", "orion.v2"])
+    | st.sampled_from(["tls:1", "tcp:h:1", "tcp:1", "unix:/a", "ws:/ws", "ws:/a", "dial-in"])
+    | st.sampled_from(["relay", "tunnel", "session", "int16", "line", "tagged", "utf-8"])
+    | st.just("per-browser")
 )
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | WORDS
 KEYS = st.text(max_size=5) | st.sampled_from(
-    [key for table in (Settings, Limits, Tenant, SessionSettings) for key in keys_of(table)]
+    [
+        key
+        for table in (Settings, Limits, Tenant, SessionSettings, DialInSettings)
+        for key in keys_of(table)
+    ]
 )
 ANYTHING = st.recursive(
     SCALARS,
@@ -856,7 +1347,7 @@ RIGHT_TABLES = st.fixed_dictionaries(
                         "backend": st.sampled_from(["tcp:h:1", "unix:/a", ["tls:h:1", "tcp:h:1"]]),
                     },
                     optional={
-                        "mode": st.sampled_from(["relay", "tunnel"]),
+                        "mode": st.sampled_from(["relay", "tunnel", "session"]),
                         "path": st.sampled_from(["/", "/ws"]),
                         "compression": st.booleans(),
                         "limits": RIGHT_LIMITS,
@@ -933,10 +1424,44 @@ class MessageLimitTests(SynchronousTestCase):
             ("8 GiB", 'framing = "int32"\nmessage_type = "tagged"', 2**32 - 2),
             ("8 GiB", 'framing = "netstring"\nmessage_type = "tagged"', 8 * 1024 * MIB),
             ("8 GiB", 'mode = "tunnel"', 8 * 1024 * MIB),
+            ("1 MiB", 'mode = "session"', MIB),
+            ("1 MiB", 'mode = "session"\nframing = "int16"', 65407),
+            (
+                "1 MiB",
+                'mode = "session"\nframing = "int16"\nsubprotocols = ["orion.v1"]',
+                65535,
+            ),
+            (
+                "1 MiB",
+                'mode = "session"\nframing = "int16"\nsubprotocols = ["orion.v1"]\nlinks = 1',
+                65407,
+            ),
+            ("1 MiB", 'mode = "session"\nframing = "int16"\ndialect = "orion.v2"', 64511),
+            (
+                "1 MiB",
+                'mode = "session"\nframing = "int16"\ndialect = "orion.v2"\nlinks = 9',
+                64511,
+            ),
+            ("8 GiB", 'mode = "session"', 2**32 - 1 - 128),
+            ("8 GiB", 'mode = "session"\nframing = "netstring"\nlinks = 2', 8 * GIB),
         ):
             with self.subTest(settings_of_tenant):
                 loaded = load(f'{LEAST}{settings_of_tenant}\n[limits]\nmessage = "{node}"')
                 self.assertEqual(effective_message_limit(loaded, loaded.tenants[0]), limit)
+
+    def test_frames_are_longer_than_messages(self) -> None:
+        """What a link adds is known, so that it may take frames of the largest message."""
+        for lines, longer in (
+            ('mode = "tunnel"', 0),
+            ("", 0),
+            ('message_type = "tagged"', 1),
+            ('mode = "session"\nsubprotocols = []', 0),
+            ('mode = "session"\nsubprotocols = []\nlinks = 1', MAX_REWRITTEN),
+            ('mode = "session"\nsubprotocols = ["orion.v2"]', MAX_REWRITTEN),
+            ('mode = "session"\nsubprotocols = []\ndialect = "orion.v2"', MAX_LINK_HEADER),
+        ):
+            with self.subTest(lines):
+                self.assertEqual(link_overhead(load(LEAST + lines).tenants[0]), longer)
 
 
 class MergeTests(SynchronousTestCase):
@@ -1005,12 +1530,13 @@ class DescribeTests(SynchronousTestCase):
                 "listen          unix:/run/orion.sock:mode=660 (plain)",
                 "certificates    /etc/orion/certs (fallback: none, strict_sni)",
                 "proxies         10.0.0.0/8, 2001:db8::/32 (with a PROXY header)",
+                "dial-in         tcp:8887:interface=127.0.0.1, unix:/run/dial.sock, ws:/orion",
                 "admin           tcp:8890:interface=127.0.0.1",
                 "limits          message 4 MiB, header 8 KiB, connections 1000, "
                 "connections_per_ip 20, connect_rate_per_ip 50, pending_handshakes 51, "
                 "pending_handshakes_per_ip 3, handshake 2500 ms, message_time 30 s, "
                 "message_rate 100, byte_rate 1 MiB, ping_every 25 s, ping_timeout 11 s, "
-                "idle 10 min, drain 0 s",
+                "idle 10 min, drain 0 s, memory 2 GiB, held 300000, sessions 50000",
                 "tenant shop1",
                 "  hosts         webedit01.example.com, *.shop1.example",
                 "  path          /orion/ws",
@@ -1031,6 +1557,21 @@ class DescribeTests(SynchronousTestCase):
                 "  mode          tunnel (text messages: utf-8)",
                 "  backend       unix:/run/vnc.sock",
                 "  subprotocols  binary, mqtt",
+                "tenant shop2",
+                "  hosts         shop2.example",
+                "  path          /ws",
+                "  mode          session (dialect orion.v2, framing int32le, links 4)",
+                "  backend       tcp:10.1.0.6:7000",
+                "  subprotocols  orion.v2",
+                "  limits        link_grace 1 min, ttl 5 min, window 100, window_bytes 4 MiB, "
+                "deadline 10 s, memory 64 MiB, held 5000, sessions 600",
+                "tenant shop3",
+                "  hosts         shop3.example",
+                "  path          /ws",
+                "  mode          session (dialect orion.v1, framing int32)",
+                "  backend       dial-in",
+                "  dial-in       keys/orion-shop3",
+                "  subprotocols  orion.v2, orion.v1",
             ],
         )
 
@@ -1038,3 +1579,10 @@ class DescribeTests(SynchronousTestCase):
         """Certificates are not mentioned where none are used."""
         lines = describe(load('listen = ["tcp:80"]' + LEAST))
         self.assertEqual(lines[:2], ["listen          tcp:80 (plain)", "tenant default"])
+
+    def test_session(self) -> None:
+        """A session's own links are told as they are written."""
+        lines = describe(load(LEAST + 'mode = "session"\nframing = "line"'))
+        self.assertIn(
+            "  mode          session (dialect orion.v1, framing line, links per-browser)", lines
+        )

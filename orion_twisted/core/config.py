@@ -162,7 +162,7 @@ def _describe_tenant(tenant: Tenant) -> Iterator[str]:
     yield f"  mode          {tenant.mode} ({', '.join(_describe_mode(tenant))})"
     yield f"  backend       {', '.join(tenant.backend)}"
     if tenant.dial_in is not None:
-        yield f"  dial-in       {tenant.dial_in.token_file}"
+        yield f"  dial-in       token in {tenant.dial_in.token_file}"
     if tenant.subprotocols:
         yield f"  subprotocols  {', '.join(tenant.subprotocols)}"
     if tenant.origins is not None:

@@ -1570,7 +1570,7 @@ class DescribeTests(SynchronousTestCase):
                 "  path          /ws",
                 "  mode          session (dialect orion.v1, framing int32)",
                 "  backend       dial-in",
-                "  dial-in       keys/orion-shop3",
+                "  dial-in       token in keys/orion-shop3",
                 "  subprotocols  orion.v2, orion.v1",
             ],
         )

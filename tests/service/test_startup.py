@@ -83,6 +83,22 @@ class ReadTests(StartupTestCase):
         self.assertEqual(settings.certificates, str(self.folder / "keys"))
         self.assertEqual(settings.tenants[0].site, str(self.folder / "../pages"))
 
+    def test_key_files_of_the_file(self) -> None:
+        """So are the files of keys and tokens, which stand in tables of a tenant."""
+        settings = self.read(
+            'dial_in = "tcp:8887"\n'
+            + LEAST.replace("tcp:127.0.0.1:7000", "dial-in")
+            + 'mode = "session"\nclient_ca = "ca.pem"\n'
+            'token = { key_file = "keys/shop" }\ndial_in = { token_file = "keys/orion" }\n'
+        )
+        (tenant,) = settings.tenants
+        assert tenant.token is not None
+        assert tenant.dial_in is not None
+        self.assertEqual(
+            [tenant.client_ca, tenant.token.key_file, tenant.dial_in.token_file],
+            [str(self.folder / name) for name in ("ca.pem", "keys/shop", "keys/orion")],
+        )
+
     def test_the_default_folder(self) -> None:
         """So is the folder that is meant when the file names none."""
         self.assertEqual(self.read(LEAST).certificates, str(self.folder / "certs"))

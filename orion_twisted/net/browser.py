@@ -22,6 +22,7 @@ from zope.interface import implementer
 
 from orion_twisted.core.errors import CloseCode
 from orion_twisted.core.settings import Limits
+from orion_twisted.net.deflate import BoundedDeflate, deflated_at_worst
 from orion_twisted.net.flow import Fullness, acknowledged
 
 FAILED_CLOSE_TIMEOUT = 2.0
@@ -83,7 +84,9 @@ class BrowserProtocol(WebSocketServerProtocol):
     closeHandshakeTimeoutCall: Any
     current_frame: Any
     message_data: Any
+    message_data_total_length: int
     frame_data: Any
+    _perMessageCompress: Any
 
     def __init__(self, owner: BrowserOwner, subprotocol: str | None) -> None:
         super().__init__()
@@ -114,6 +117,8 @@ class BrowserProtocol(WebSocketServerProtocol):
         return self.subprotocol
 
     def onOpen(self) -> None:
+        if self._perMessageCompress is not None:
+            self._perMessageCompress = BoundedDeflate.like(self._perMessageCompress)
         if self.owner is not None:
             Fullness(self.transport, self._tell_full)
             self.owner.browser_opened(self)
@@ -134,9 +139,22 @@ class BrowserProtocol(WebSocketServerProtocol):
         else:
             super().onPing(payload)
 
+    def onMessageFrameBegin(self, length: int) -> None:
+        if not self._isMessageCompressed:
+            super().onMessageFrameBegin(length)
+            return
+        # Not counted before it is here, and then as what it inflates to: else a message close to
+        # the limit would be too large, or not, by how its bytes are cut.
+        super().onMessageFrameBegin(0)
+        most = deflated_at_worst(self.maxMessagePayloadSize)
+        if length > most and not self.failedByMe:
+            self._max_message_size_exceeded(length, most, "a frame is too large")
+
     def onFrameData(self, payload: bytes) -> bool | None:
         if self._drops_data:
             return None
+        if self.current_frame.opcode <= 7 and self._isMessageCompressed:
+            self.message_data_total_length += len(payload)  # which Autobahn takes off again
         return cast("bool | None", super().onFrameData(payload))
 
     def onFrameEnd(self) -> bool | None:
@@ -301,9 +319,8 @@ class BrowserProtocol(WebSocketServerProtocol):
 
     def _may_outgrow(self, payload: bytes) -> bool:
         """Say whether a payload that does not compress might become larger than the limit."""
-        size = len(payload)
         limit: int = self.maxMessagePayloadSize
-        return size + (size >> 8) + 64 > limit  # zlib adds 5 to each 2 KiB at worst
+        return deflated_at_worst(len(payload)) > limit
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Begin the closing handshake; messages that still arrive are dropped."""

@@ -878,6 +878,59 @@ class BrokenRulesTests(BrowserTestCase):
         self.connect(compression=True)
         self.assert_closed(1007, client_frame(2, b"\xff" * 10, rsv=4))
 
+    def test_largest_compressed_message(self) -> None:
+        """A message of the very limit is taken however it is cut, one more byte is not."""
+        for content in (bytes(MAX_MESSAGE), os.urandom(MAX_MESSAGE)):
+            octets = deflated(content)
+            whole = client_frame(2, octets, rsv=4)
+            halves = client_frame(2, octets[:9], rsv=4, last=False) + client_frame(0, octets[9:])
+            for said in (whole, halves):
+                for size in (len(said), 1000, len(said) - 1, len(said) - 4):
+                    self.setUp()
+                    self.connect(compression=True)
+                    for at in range(0, len(said), size):
+                        self.say(said[at : at + size])
+                    self.assertEqual(self.owner.forget(), [content])
+            self.assert_closed(1009, client_frame(2, deflated(content + b"x"), rsv=4))
+
+    def test_more_than_the_limit_at_the_end(self) -> None:
+        """A message whose last bytes do not fit is refused, and never delivered without them."""
+        octets = deflated(bytes(MAX_MESSAGE + 100))
+        for missing, code in enumerate((1009, 1007, 1007)):
+            self.setUp()
+            self.connect(compression=True)
+            self.assert_closed(code, client_frame(2, octets[: len(octets) - missing], rsv=4))
+            self.assertEqual([each for each in self.owner.heard if isinstance(each, bytes)], [])
+
+    def test_a_huge_compressed_frame(self) -> None:
+        """What would be too much even if nothing in it compressed is refused as announced."""
+        self.connect(compression=True)
+        announced = client_frame(2, b"x" * 2 * MAX_MESSAGE, rsv=4)[:14]
+        self.assert_closed(1009, announced)
+
+    def test_a_final_block(self) -> None:
+        """A message may end with a final block (RFC 7692 7.2.3.4); the next one begins anew."""
+        self.connect(compression=True)
+        hello = b"\xf3\x48\xcd\xc9\xc9\x07\x00"
+        for octets in (hello, hello + b"\0"):
+            self.say(client_frame(1, octets, rsv=4) * 2)
+            self.say(client_frame(1, octets[:-1], rsv=4, last=False), client_frame(0, octets[-1:]))
+            self.say(client_frame(1, deflated(b"and so on"), rsv=4))
+            self.assertEqual(self.owner.forget(), ["Hello"] * 3 + ["and so on"])
+
+    def test_behind_a_final_block(self) -> None:
+        """What goes on behind a final block is refused, and nothing of it is kept."""
+        hello = b"\xf3\x48\xcd\xc9\xc9\x07\x00"
+        for behind in (b"x", b"\0\0", hello, b"\0" * MAX_MESSAGE):
+            for cut in (0, 1):
+                self.setUp()
+                self.connect(compression=True)
+                self.assert_closed(
+                    1007,
+                    client_frame(1, hello + behind[:cut], rsv=4, last=False),
+                    client_frame(0, behind[cut:]),
+                )
+
     def test_browser_that_goes_on(self) -> None:
         """One that breaks the rules and does not answer our close frame is soon cut off."""
         self.connect()

@@ -306,6 +306,7 @@ class HttpGate(Protocol):
             self._buffer.clear()
         elif self._stage is Stage.PAGE:
             self._stage = Stage.HEAD
+            self._to_head = False
             if self._buffer:
                 self._clock.callLater(0, self._next)
 

@@ -564,6 +564,15 @@ class PageTests(PageTestCase):
         self.assertEqual((answer.code, answer[b"content-length"]), (b"200", b"13"))
         self.assertEqual(answer.rest, b"")
 
+    def test_refusal_after_head(self) -> None:
+        """What is refused after a HEAD has its body, however early it is refused."""
+        for bad in (b"GET /\n", b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", b"x" * (MAX_HEAD + 1)):
+            self.setUp()
+            self.connect()
+            self.say(head(method="HEAD") + bad)
+            refusal = Answer(Answer(self.wire.taken, to_head=True).rest)
+            self.assertEqual(len(refusal.body), int(refusal[b"content-length"]))
+
     def test_pipelined(self) -> None:
         """Requests that come together are answered one after the other, in their order."""
         self.connect()

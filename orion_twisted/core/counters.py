@@ -15,13 +15,35 @@ COUNTERS: dict[str, str] = {
     "links_lost": "links to backends that ended, by what ended them",
     "frames_cut": "frames from backends dropped because the link broke inside them",
     "backend_errors": "links dropped because the backend broke the rules",
-    "messages_undelivered": "messages of browsers that still waited for a link at the end",
+    "sessions": "sessions opened",
+    "sessions_ended": "sessions that have ended, by reason",
+    "session_keys_wrong": "attempts to take up a session with a wrong key, or as somebody else",
+    "resumes": "sessions taken up again on a new socket, whole or lossy",
+    "outcomes": "messages of sessions whose browser was told how they ended, by outcome",
+    "answers_dropped": "answers from backends that nobody waited for, by reason",
+    "pushes": "pushes from backends",
+    "pushes_dropped": "pushes from backends that reached no session, by reason",
+    "dial_ins": "backends that dialled in, and were let in",
+    "dial_ins_refused": "backends that dialled in, and were not, by reason",
+    "messages_undelivered": "messages of browsers without an outcome at the end",
     "token_keys_bad": "times that token keys could not be read again",
     "certificates_bad": "certificate files that could not be used",
 }
 """Every counter, and what it counts."""
 
-BY_REASON = frozenset({"refused", "browsers_closed", "links_lost"})
+BY_REASON = frozenset(
+    {
+        "refused",
+        "browsers_closed",
+        "links_lost",
+        "sessions_ended",
+        "resumes",
+        "outcomes",
+        "answers_dropped",
+        "pushes_dropped",
+        "dial_ins_refused",
+    }
+)
 """The counters that are added to with a reason or a code, which is counted beside the sum."""
 
 

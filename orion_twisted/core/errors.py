@@ -16,7 +16,7 @@ Close codes 4000-4499 tell the browser "come back", 4500-4999 "do not". The last
 registered code where one fits (4011 for 1011, 4014 for 1014).
 """
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import ClassVar
 
 
@@ -32,8 +32,40 @@ class CloseCode(IntEnum):
     TOO_FAST = 4009
     IDLE = 4010
     BACKEND_ERROR = 4011
+    OVER_BUDGET = 4012
+    SLOW_CONSUMER = 4013
     BACKEND_DOWN = 4014
     BAD_MESSAGE = 4500
+    UNAUTHORIZED = 4508
+    SUPERSEDED = 4510
+
+
+class Outcome(StrEnum):
+    """How a message of a session can end, other than with a result: named on the wire."""
+
+    TIMEOUT = "TIMEOUT"
+    EXPIRED = "EXPIRED"
+    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+    BACKEND_DOWN = "BACKEND_DOWN"
+    BACKEND_ERROR = "BACKEND_ERROR"
+    BAD_MESSAGE = "BAD_MESSAGE"
+    TOO_LARGE = "TOO_LARGE"
+    OVER_BUDGET = "OVER_BUDGET"
+    REUSED_ID = "REUSED_ID"
+
+
+WHY: dict[Outcome, str] = {
+    Outcome.TIMEOUT: "no answer in time",
+    Outcome.EXPIRED: "its time was over before it could be sent",
+    Outcome.OUTCOME_UNKNOWN: "the link broke before an answer: it may have been done or not",
+    Outcome.BACKEND_DOWN: "there is no link to the backend",
+    Outcome.BACKEND_ERROR: "the backend's answer cannot be used",
+    Outcome.BAD_MESSAGE: "the message cannot be carried to this backend",
+    Outcome.TOO_LARGE: "larger than what may be sent",
+    Outcome.OVER_BUDGET: "there is no room for it",
+    Outcome.REUSED_ID: "another payload under the number of an earlier message",
+}
+"""What an outcome's ``message`` says, where nothing more is known."""
 
 
 class OrionError(Exception):

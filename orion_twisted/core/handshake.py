@@ -16,6 +16,7 @@ from typing import TypeAlias
 from attrs import evolve, field, frozen
 
 from orion_twisted.core.bearer import TokenRefused, take_token
+from orion_twisted.core.browser_v2 import SUBPROTOCOL as ORION_V2
 from orion_twisted.core.hostnames import NameTable, host_of
 from orion_twisted.core.origins import OriginVerdict, judge_origin
 from orion_twisted.core.settings import Tenant
@@ -105,6 +106,7 @@ class Upgrade:
 
     Attributes:
         token: to be verified before anybody is let in; None where none came and none is wanted.
+        token_later: whether one has to come in ``hello`` instead, as ``orion.v2`` has it.
     """
 
     tenant: Tenant
@@ -112,6 +114,7 @@ class Upgrade:
     subprotocol: str | None = None
     extensions: bytes = b""
     token: str | None = field(default=None, repr=False)
+    token_later: bool = False
 
 
 @frozen
@@ -233,15 +236,19 @@ def _websocket(request: Request, tenant: Tenant, host: str) -> Decision:
         return unauthorized(error.reason, error.status)
     if tenant.token is None and verdict is OriginVerdict.NEEDS_TOKEN:
         return Refused(HTTPStatus.FORBIDDEN, "origin_missing")
+    subprotocol = _first_common(offer.subprotocols, tenant.subprotocols)
     wanted = tenant.token is not None and tenant.token.required
-    if offer.token is None and (wanted or verdict is OriginVerdict.NEEDS_TOKEN):
+    missing = offer.token is None and (wanted or verdict is OriginVerdict.NEEDS_TOKEN)
+    token_later = missing and tenant.mode == "session" and subprotocol == ORION_V2
+    if missing and not token_later:
         return unauthorized("token_missing", HTTPStatus.UNAUTHORIZED)
     return Upgrade(
         tenant=tenant,
         key=key[0],
-        subprotocol=_first_common(offer.subprotocols, tenant.subprotocols),
+        subprotocol=subprotocol,
         extensions=extensions,
         token=None if tenant.token is None else offer.token,
+        token_later=token_later,
     )
 
 

@@ -48,12 +48,12 @@ class _TextCodec(MessageCodec):
     __slots__ = ()
 
     def to_frame(self, payload: bytes, is_binary: bool) -> bytes:
-        if is_binary and not _is_utf8(payload):
+        if is_binary and not is_utf8(payload):
             raise InvalidPayload("this tenant takes text: a binary message has to be UTF-8")
         return payload
 
     def from_frame(self, payload: bytes) -> tuple[bytes, bool]:
-        if not _is_utf8(payload):
+        if not is_utf8(payload):
             raise BackendError("the backend sent text that is no UTF-8")
         return payload, False
 
@@ -82,7 +82,7 @@ class _TaggedCodec(MessageCodec):
             return message, True
         if tag != TEXT_TAG:
             raise BackendError(f"a frame has to begin with T or B, not with {tag!r}")
-        if not _is_utf8(message):
+        if not is_utf8(message):
             raise BackendError("the backend sent text that is no UTF-8")
         return message, False
 
@@ -113,7 +113,8 @@ def message_codec(message_type: str) -> MessageCodec:
     return codec
 
 
-def _is_utf8(payload: bytes) -> bool:
+def is_utf8(payload: bytes) -> bool:
+    """Say whether bytes may go as text."""
     if payload.isascii():  # far cheaper than decoding, and most JSON is ASCII
         return True
     try:

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ from twisted.python.failure import Failure
 from orion_twisted import __version__
 from orion_twisted.core.admission import Full, Handshakes, Place, Places, Verdict
 from orion_twisted.core.backoff import FIRST_WAIT, MOST_WAIT, Backoff
-from orion_twisted.core.bearer import TokenRefused
+from orion_twisted.core.bearer import Identity, TokenRefused
+from orion_twisted.core.browser_v2 import MAX_HEADER
+from orion_twisted.core.browser_v2 import SUBPROTOCOL as ORION_V2
 from orion_twisted.core.counters import Counters
-from orion_twisted.core.errors import BackendDown, CloseCode
+from orion_twisted.core.errors import BackendDown
 from orion_twisted.core.handshake import (
     RETRY_AFTER,
     Decision,
@@ -42,13 +45,17 @@ from orion_twisted.core.handshake import (
     upgrade_request,
 )
 from orion_twisted.core.rates import AddressRates
-from orion_twisted.core.settings import Settings, effective_message_limit
+from orion_twisted.core.settings import Settings, effective_message_limit, link_overhead
 from orion_twisted.net.browser import browser_factory
 from orion_twisted.net.certchecks import problem_of
 from orion_twisted.net.certfiles import file_name
 from orion_twisted.net.tls import CertificateTable
-from orion_twisted.service.bridge import Bridge, Surroundings
+from orion_twisted.service.attachment import AttachmentV1, AttachmentV2
+from orion_twisted.service.bridge import Bridge
+from orion_twisted.service.browser_end import BrowserEnd
 from orion_twisted.service.relay import RelayBridge
+from orion_twisted.service.sessions import sessions_of
+from orion_twisted.service.surroundings import Surroundings
 from orion_twisted.service.tunnel import TunnelBridge
 from orion_twisted.web.admin import CertificateStatus, Report
 from orion_twisted.web.gate import Admission, GateFactory, HttpGate
@@ -112,20 +119,26 @@ class Gateway(MultiService):
         self._around = {
             tenant.name: Surroundings(
                 tenant=tenant,
-                endpoints=endpoints[tenant.name],
+                endpoints=endpoints.get(tenant.name, ()),
                 max_message=effective_message_limit(settings, tenant),
                 idle=limits.idle,
                 backoff=lambda: Backoff(FIRST_WAIT, MOST_WAIT, random.random),
                 counters=self.counters,
                 clock=clock,
+                max_frame=effective_message_limit(settings, tenant) + link_overhead(tenant),
+                ping_every=limits.ping_every,
+                ping_timeout=limits.ping_timeout,
+                hello_time=limits.handshake,
+                browsers=lambda: len(self._bridges),
                 message_rate=limits.message_rate,
                 byte_rate=limits.byte_rate,
                 link_count=self._count_links,
             )
             for tenant in settings.tenants
         }
+        self._sessions = sessions_of(settings, self._around.values())
         self._sockets = {
-            name: browser_factory(limits, around.max_message, around.tenant.compression, clock)
+            name: browser_factory(limits, _socket_limit(around), around.tenant.compression, clock)
             for name, around in self._around.items()
         }
         self._sites = {
@@ -144,9 +157,9 @@ class Gateway(MultiService):
                 for each in settings.tenants
             },
         )
-        self._place_of: dict[HttpGate | Bridge, Place] = {}
+        self._place_of: dict[HttpGate | BrowserEnd, Place] = {}
         self._gates: set[HttpGate] = set()
-        self._bridges: set[Bridge] = set()
+        self._bridges: set[BrowserEnd] = set()
         self._links = 0
         self._draining = False
         self._drained: Deferred[None] | None = None
@@ -210,13 +223,14 @@ class Gateway(MultiService):
 
     def admit(self, upgrade: Upgrade, gate: HttpGate) -> Deferred[Admission | Refused]:
         tenant = upgrade.tenant
+        identity = None
         if upgrade.token is not None:
             try:
-                self._tokens[tenant.name].check(upgrade.token, self._wall_clock())
+                identity = self._check_token(tenant.name, upgrade.token)
             except TokenRefused as error:
                 refusal = unauthorized(error.reason, error.status)
                 return succeed(refusal.by(tenant))
-        bridge = BRIDGES[tenant.mode](self._around[tenant.name], gate.address, self._bridge_ended)
+        bridge = self._end_for(upgrade, gate.address, identity)
         self._bridges.add(bridge)
 
         def linked(_: None) -> Admission:
@@ -235,7 +249,26 @@ class Gateway(MultiService):
 
         return bridge.dial().addCallbacks(linked, not_linked)
 
-    def _bridge_ended(self, bridge: Bridge) -> None:
+    def _check_token(self, tenant: str, token: str) -> Identity:
+        return self._tokens[tenant].check(token, self._wall_clock())
+
+    def _end_for(self, upgrade: Upgrade, address: str, identity: Identity | None) -> BrowserEnd:
+        """Return what a browser's socket reports to, by its tenant's mode and its dialect."""
+        tenant = upgrade.tenant
+        sessions = self._sessions.get(tenant.name)
+        if sessions is None:
+            bridge = BRIDGES[tenant.mode]
+            return bridge(self._around[tenant.name], address, self._bridge_ended)
+        if upgrade.subprotocol != ORION_V2:
+            return AttachmentV1(sessions, address, self._bridge_ended, identity)
+        check = None
+        if tenant.name in self._tokens:
+            check = partial(self._check_token, tenant.name)
+        return AttachmentV2(
+            sessions, address, self._bridge_ended, identity, check, upgrade.token_later
+        )
+
+    def _bridge_ended(self, bridge: BrowserEnd) -> None:
         self._bridges.discard(bridge)
         place = self._place_of.pop(bridge, None)
         if place is not None:
@@ -275,6 +308,12 @@ class Gateway(MultiService):
         )
 
     # From whoever starts and stops it
+
+    def startService(self) -> None:
+        """Dial what is there without any browser."""
+        super().startService()
+        for sessions in self._sessions.values():
+            sessions.backends.start()
 
     def privilegedStartService(self) -> None:
         """
@@ -328,7 +367,7 @@ class Gateway(MultiService):
         for gate in list(self._gates):
             gate.close()
         for bridge in list(self._bridges):
-            bridge.close(CloseCode.GOING_AWAY, "draining")
+            bridge.drain(self._limits.drain)
         self._drained = Deferred()
         cut = self._clock.callLater(self._limits.drain, self._cut_off)
         self._look_whether_drained()
@@ -355,9 +394,17 @@ class Gateway(MultiService):
     def _look_whether_drained(self) -> None:
         # Gates count, too: an answer may still be on its way out of one. And links: what a
         # browser has sent may still be on its way to the backend.
-        nobody_left = not self._bridges and not self._gates and self._links <= 0
-        if self._drained is not None and not self._drained.called and nobody_left:
+        if self._drained is None or self._bridges or self._gates:
+            return
+        for sessions in self._sessions.values():
+            sessions.stop()  # their links deliver what they have been given
+        if self._links <= 0 and not self._drained.called:
             self._drained.callback(None)
+
+
+def _socket_limit(around: Surroundings) -> int:
+    """Return the largest WebSocket message of a tenant: in session mode a header is in front."""
+    return around.max_message + (MAX_HEADER if around.tenant.mode == "session" else 0)
 
 
 def _statuses(table: CertificateTable) -> Iterator[CertificateStatus]:

@@ -11,13 +11,17 @@ from orion_twisted.core.frames import decoder, encoder
 from orion_twisted.core.messages import message_codec
 from orion_twisted.core.relay import LinkEvent, Relay
 from orion_twisted.net.links import BackendLink, FramedLink, Loss
-from orion_twisted.service.bridge import Bridge, Surroundings
+from orion_twisted.service.bridge import Bridge
+from orion_twisted.service.browser_end import BrowserEnd, cancel
+from orion_twisted.service.surroundings import Surroundings
 
 
 class RelayBridge(Bridge):
     """Carries what `orion_twisted.core.relay.Relay` decides."""
 
-    def __init__(self, around: Surroundings, peer: str, ended: Callable[[Bridge], None]) -> None:
+    def __init__(
+        self, around: Surroundings, peer: str, ended: Callable[[BrowserEnd], None]
+    ) -> None:
         super().__init__(around, peer, ended)
         tenant = around.tenant
         codec = message_codec(tenant.message_type)
@@ -64,7 +68,7 @@ class RelayBridge(Bridge):
         self._relay.feed(LinkEvent.PROOF, self._clock.seconds())
 
     def _take_link(self) -> None:
-        self._cancel(self._grace_timer)
+        cancel(self._grace_timer)
         self._relay.feed(LinkEvent.CONNECTED, self._clock.seconds())
         self._pump()
 
@@ -83,12 +87,11 @@ class RelayBridge(Bridge):
     def _out_of_patience(self) -> None:
         self.fail(BackendDown("the link did not come back within link_grace"))
 
-    def _stop_link(self) -> None:
+    def _let_go(self) -> None:
         # What has been accepted goes out even if the link is full: the window bounds it.
-        self._closing = True  # or the first of it would fill the link and hold back the rest
         self._relay.link_full(False)
         self._pump()
         self._counters.add("messages_undelivered", self._relay.waiting)
         self._relay.feed(LinkEvent.STOP, self._clock.seconds())
-        self._cancel(self._grace_timer)
-        super()._stop_link()
+        cancel(self._grace_timer)
+        super()._let_go()

@@ -6,13 +6,17 @@ from collections.abc import Callable
 
 from orion_twisted.core.errors import CloseCode, UnsupportedMessage
 from orion_twisted.net.links import BackendLink, Loss, StreamLink
-from orion_twisted.service.bridge import Bridge, Surroundings
+from orion_twisted.service.bridge import Bridge
+from orion_twisted.service.browser_end import BrowserEnd
+from orion_twisted.service.surroundings import Surroundings
 
 
 class TunnelBridge(Bridge):
     """Carries bytes both ways; a broken stream cannot be continued, so nothing reconnects."""
 
-    def __init__(self, around: Surroundings, peer: str, ended: Callable[[Bridge], None]) -> None:
+    def __init__(
+        self, around: Surroundings, peer: str, ended: Callable[[BrowserEnd], None]
+    ) -> None:
         super().__init__(around, peer, ended)
         self._text = around.tenant.text == "utf-8"
         self._link_full = False

@@ -27,8 +27,12 @@ COME_BACK: dict[CloseCode, bool] = {
     CloseCode.TOO_FAST: True,
     CloseCode.IDLE: True,
     CloseCode.BACKEND_ERROR: True,
+    CloseCode.OVER_BUDGET: True,
+    CloseCode.SLOW_CONSUMER: True,
     CloseCode.BACKEND_DOWN: True,
     CloseCode.BAD_MESSAGE: False,
+    CloseCode.UNAUTHORIZED: False,
+    CloseCode.SUPERSEDED: False,
 }
 """Whether a browser should come back: the whole table of what it may be told."""
 

@@ -26,7 +26,8 @@ from orion_twisted.core.errors import CloseCode
 from orion_twisted.core.settings import SessionSettings, Tenant
 from orion_twisted.net.browser import BrowserProtocol
 from orion_twisted.net.links import FINISH_TIME
-from orion_twisted.service.bridge import Bridge, Surroundings
+from orion_twisted.service.bridge import Bridge
+from orion_twisted.service.surroundings import Surroundings
 from orion_twisted.service.tunnel import TunnelBridge
 from tests.transports import EVERYTHING, Pipe
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orion_twisted.core.errors import CloseCode
-from orion_twisted.service.bridge import MOST_WAIT_FOR_RATE
+from orion_twisted.core.rates import MOST_WAIT_FOR_RATE
 from orion_twisted.service.relay import RelayBridge
 from tests.service.fakes import BridgeTestCase, Browser, Scene
 from tests.transports import pending

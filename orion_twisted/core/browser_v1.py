@@ -1,0 +1,97 @@
+"""
+Browser dialect ``orion.v1``, and browsers that name none (docs/wire.md): JSON with ``@MSGID``.
+
+Their numbers are theirs to choose. A number that comes again is a retry, or a mistake; which, the
+bytes tell.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from enum import Enum, auto
+
+import msgspec
+
+from orion_twisted.core.backend_v1 import request_id
+from orion_twisted.core.errors import Outcome
+from orion_twisted.core.ledger import Entry
+from orion_twisted.core.members import NoObject
+from orion_twisted.core.outbox import ERROR, RECEIPT, Item
+
+SUBPROTOCOL = "orion.v1"
+REMEMBERED = 64
+"""How many answered numbers are kept apart from new ones: a retry may cross its answer."""
+
+NO_NUMBER = 'a message has to be a JSON object with a whole number "@MSGID"'
+
+_encode = msgspec.json.encode
+
+
+class Repeat(Enum):
+    """What a number is that may have come before."""
+
+    NEW = auto()
+    RETRY = auto()
+    REUSED = auto()
+
+
+class Numbers:
+    """The numbers of one browser: those without an answer, and the last ones that have one."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, Entry] = {}
+        self._answered: OrderedDict[int, Entry] = OrderedDict()
+
+    def look(self, entry: Entry) -> Repeat:
+        """Say what a message's number is."""
+        assert entry.own_id is not None
+        known = self._open.get(entry.own_id) or self._answered.get(entry.own_id)
+        if known is None:
+            return Repeat.NEW
+        return Repeat.RETRY if known.is_like(entry) else Repeat.REUSED
+
+    def opened(self, entry: Entry) -> None:
+        """Take note of a new message."""
+        assert entry.own_id is not None
+        self._open[entry.own_id] = entry
+
+    def answered(self, entry: Entry) -> None:
+        """Take note that a message's answer has been written."""
+        assert entry.own_id is not None
+        if self._open.get(entry.own_id) is entry:
+            del self._open[entry.own_id]
+            self._answered[entry.own_id] = entry
+            if len(self._answered) > REMEMBERED:
+                self._answered.popitem(last=False)
+
+
+def read(message: bytes, is_binary: bool) -> int | None:
+    """Return the number of a browser's message, or None if it has none that can be used."""
+    if is_binary:
+        return None
+    try:
+        return request_id(message)
+    except NoObject:
+        return None
+
+
+def write(item: Item) -> bytes | None:
+    """Return the message that says an item; None for what this dialect does not say."""
+    if item.kind is RECEIPT:
+        return None
+    if item.kind is ERROR:
+        own_id = None if item.entry is None else item.entry.own_id
+        return _encode(
+            {
+                "msgID": own_id,
+                "success": False,
+                "message": item.payload.decode(),
+                "code": item.code,
+            }
+        )
+    return item.payload
+
+
+def no_number() -> Item:
+    """Return what is said of a message without a number."""
+    return Item(ERROR, None, NO_NUMBER.encode(), code=Outcome.BAD_MESSAGE.value)

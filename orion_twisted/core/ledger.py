@@ -1,0 +1,188 @@
+"""
+What a browser has handed over and has no outcome for yet, or has not said that it knows it.
+
+A message goes from ACCEPTED (it waits for a link) to SENT (a link has it) to DONE (its outcome is
+known); once the browser has acknowledged the outcome it is forgotten. Numbers only grow, so a
+number that is not above the highest and not here has been forgotten.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from enum import Enum, auto
+from typing import Final
+
+from orion_twisted.core.errors import BadMessage
+
+
+class Stage(Enum):
+    """How far a message is."""
+
+    ACCEPTED = auto()
+    SENT = auto()
+    DONE = auto()
+
+
+ACCEPTED: Final = Stage.ACCEPTED
+SENT: Final = Stage.SENT
+DONE: Final = Stage.DONE
+
+
+class Entry:
+    """
+    One message of a browser.
+
+    Args:
+        n: its number in the session.
+        payload: as it came.
+        is_binary: its type.
+        wants_result: a request; else a notification, whose outcome is that it was sent.
+        is_safe: whether it may be sent again when a link breaks under it.
+        deadline: the instant at which its time is over, in seconds.
+        own_id: what the browser itself calls it, in dialect ``orion.v1``.
+    """
+
+    __slots__ = (
+        "call",
+        "deadline",
+        "digest",
+        "is_binary",
+        "is_safe",
+        "n",
+        "outcome",
+        "own_id",
+        "payload",
+        "size",
+        "stage",
+        "wants_result",
+    )
+
+    def __init__(
+        self,
+        n: int,
+        payload: bytes,
+        is_binary: bool,
+        *,
+        wants_result: bool,
+        is_safe: bool,
+        deadline: float,
+        own_id: int | None = None,
+    ) -> None:
+        self.n = n
+        self.payload = payload
+        self.is_binary = is_binary
+        self.wants_result = wants_result
+        self.is_safe = is_safe
+        self.deadline = deadline
+        self.own_id = own_id
+        self.stage = ACCEPTED
+        self.size = len(payload)
+        # Keyed at random for each process (SipHash): nobody can make two payloads alike.
+        self.digest = hash(payload)
+        self.call = 0
+        """Its number on the link that has it."""
+        self.outcome: object = None
+        """What the browser is told of it, once that is known."""
+
+    def is_like(self, other: Entry) -> bool:
+        """Say whether a message that comes under the same number is this one again."""
+        return (
+            self.digest == other.digest
+            and self.size == other.size
+            and self.is_binary == other.is_binary
+            and self.wants_result == other.wants_result
+        )
+
+
+class Ledger:
+    """The messages of one session, in the order of their numbers."""
+
+    __slots__ = ("_waiting", "entries", "highest", "pending", "pending_bytes")
+
+    def __init__(self) -> None:
+        self.highest = 0
+        """The highest number that has come; all below it have, too."""
+        self.entries: dict[int, Entry] = {}
+        self.pending = 0
+        """How many have no outcome."""
+        self.pending_bytes = 0
+        """Payload bytes of those."""
+        self._waiting: deque[Entry] = deque()
+
+    def accept(self, entry: Entry) -> None:
+        """
+        Take a new message.
+
+        Raises:
+            BadMessage: its number is not the one after the highest.
+        """
+        if entry.n != self.highest + 1:
+            raise BadMessage(f"message {entry.n} after {self.highest}")
+        self.highest = entry.n
+        self.entries[entry.n] = entry
+        self.pending += 1
+        self.pending_bytes += entry.size
+        self._waiting.append(entry)
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether any message waits for a link."""
+        return bool(self._waiting)
+
+    def next_waiting(self) -> Entry | None:
+        """Take the message out of the line that a link is given next; its payload is kept."""
+        if not self._waiting:
+            return None
+        entry = self._waiting.popleft()
+        entry.stage = SENT
+        return entry
+
+    def written(self, entry: Entry) -> None:
+        """Let the payload of a message go that a link has, unless it may be sent again."""
+        if not entry.is_safe:
+            entry.payload = b""
+
+    def done(self, entry: Entry) -> None:
+        """Note that a message's outcome is known."""
+        if entry.stage is ACCEPTED:
+            self._waiting.remove(entry)
+        entry.stage = DONE
+        entry.payload = b""
+        self.pending -= 1
+        self.pending_bytes -= entry.size
+
+    def forget(self, entry: Entry) -> None:
+        """Drop a message whose outcome the browser has."""
+        if self.entries.pop(entry.n, None) is not None:
+            entry.outcome = None
+
+    def broken(self) -> list[Entry]:
+        """
+        Take note that the link is gone.
+
+        Returns:
+            The messages that it had and that may not be sent again. The others wait again, in
+            front of all that came after them.
+        """
+        had = [entry for entry in self.entries.values() if entry.stage is SENT]
+        safe = [entry for entry in had if entry.is_safe]
+        for entry in safe:
+            entry.stage = ACCEPTED
+        self._waiting.extendleft(reversed(safe))
+        return [entry for entry in had if not entry.is_safe]
+
+    def unsent(self) -> list[Entry]:
+        """Return the messages that wait for a link."""
+        return list(self._waiting)
+
+    def overdue(self, now: float) -> list[Entry]:
+        """Return the messages without an outcome whose time is over."""
+        return [entry for entry in self._pending() if entry.deadline <= now]
+
+    def next_deadline(self) -> float | None:
+        """Return the earliest instant at which the time of a message is over."""
+        return min((entry.deadline for entry in self._pending()), default=None)
+
+    def _pending(self) -> Iterator[Entry]:
+        return (entry for entry in self.entries.values() if entry.stage is not DONE)

@@ -1,0 +1,278 @@
+"""
+What a session has for its browser: kept until the browser says that it has it.
+
+Everything gets a number ``s``, in order. What could not be written yet, or was written to a socket
+that then broke, is written again on the next one. There is room for so many messages and bytes;
+beyond that the oldest pushes go, and the browser is told which. Results never go without a word:
+where a link cannot be held back for them, one that finds no room becomes OVER_BUDGET. While a
+socket is there, what was not written to it yet does not go: a browser that does not read is
+closed instead.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum, auto
+from typing import Final
+
+from orion_twisted.core.budget import Budget
+from orion_twisted.core.errors import WHY, Outcome
+from orion_twisted.core.ledger import Entry
+
+ITEM_COST = 256
+"""Bytes that an item counts beside its payload: empty ones take room, too."""
+
+
+class Kind(Enum):
+    """What an item is."""
+
+    RESULT = auto()
+    RECEIPT = auto()
+    ERROR = auto()
+    PUSH = auto()
+
+
+RESULT: Final = Kind.RESULT
+RECEIPT: Final = Kind.RECEIPT
+ERROR: Final = Kind.ERROR
+PUSH: Final = Kind.PUSH
+
+
+class Item:
+    """
+    One thing for a browser.
+
+    Attributes:
+        s: its number; 0 for what is said on one socket only and not kept.
+        entry: the message that it is the outcome of; None for a push.
+        payload: of a result or a push; the text of an error.
+        code: of an error; what a receipt says.
+        ok: what the backend says of its result.
+        is_told: whether it has been written to a socket; for whoever counts.
+    """
+
+    __slots__ = ("code", "entry", "is_binary", "is_told", "kind", "ok", "payload", "s")
+
+    def __init__(
+        self,
+        kind: Kind,
+        entry: Entry | None,
+        payload: bytes = b"",
+        is_binary: bool = False,
+        *,
+        code: str = "",
+        ok: bool = True,
+    ) -> None:
+        self.s = 0
+        self.kind = kind
+        self.entry = entry
+        self.payload = payload
+        self.is_binary = is_binary
+        self.code = code
+        self.ok = ok
+        self.is_told = False
+
+
+def failure(entry: Entry | None, outcome: Outcome, why: str = "") -> Item:
+    """Return what a browser is told of a message that has failed."""
+    return Item(ERROR, entry, (why or WHY[outcome]).encode(), code=outcome.value)
+
+
+class Outbox:
+    """
+    The items of one session.
+
+    Args:
+        most_messages, most_bytes: how much is kept.
+        budget: of the tenant; what is kept here is taken there.
+        can_wait: whether the link is held back while there is no room (it has no other browser).
+    """
+
+    __slots__ = (
+        "_budget",
+        "_items",
+        "_lost",
+        "_most_bytes",
+        "_most_messages",
+        "_pushes",
+        "_unwritten",
+        "bytes",
+        "can_wait",
+        "highest",
+        "is_attached",
+        "unwritten_bytes",
+    )
+
+    def __init__(
+        self, most_messages: int, most_bytes: int, budget: Budget, can_wait: bool
+    ) -> None:
+        self.highest = 0
+        """The number of the last item."""
+        self.bytes = 0
+        self.unwritten_bytes = 0
+        self.is_attached = False
+        self.can_wait = can_wait
+        self._most_messages = most_messages
+        self._most_bytes = most_bytes
+        self._budget = budget
+        self._items: dict[int, Item] = {}
+        self._unwritten: deque[Item] = deque()
+        self._pushes: deque[int] = deque()  # numbers, perhaps of some that are gone
+        self._lost: list[list[int]] = []
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there is room for more: else the link is held back, if it can be."""
+        return not self._items or (self.bytes < self._most_bytes and not self._budget.is_full)
+
+    @property
+    def is_written(self) -> bool:
+        """Whether nothing waits to be written."""
+        return not self._unwritten
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether more than there is room for waits to be written: the browser does not read."""
+        return (
+            self.unwritten_bytes > self._most_bytes or len(self._unwritten) > self._most_messages
+        )
+
+    def add(self, item: Item) -> None:
+        """Take an item, number it, and make room for it."""
+        self.highest += 1
+        item.s = self.highest
+        size = len(item.payload) + ITEM_COST
+        self._items[item.s] = item
+        self._unwritten.append(item)
+        self.bytes += size
+        self.unwritten_bytes += size
+        # The message that it is the outcome of has its place already.
+        self._budget.change(1 if item.kind is PUSH else 0, size)
+        if item.kind is PUSH:
+            self._pushes.append(item.s)
+        if (
+            self.bytes > self._most_bytes
+            or len(self._items) > self._most_messages
+            or self._budget.is_full
+        ):
+            self._make_room()
+
+    def _make_room(self) -> None:
+        unwritten = self._first_unwritten if self.is_attached else self.highest + 1
+        while self._pushes and (self._is_over or len(self._items) > self._most_messages):
+            if self._pushes[0] >= unwritten:
+                break
+            item = self._items.get(self._pushes.popleft())
+            if item is not None:
+                self._drop_push(item)
+        if not self.can_wait and self._is_over:
+            self._shrink_results()
+
+    @property
+    def _first_unwritten(self) -> int:
+        return self._unwritten[0].s if self._unwritten else self.highest + 1
+
+    @property
+    def _is_over(self) -> bool:
+        return self.bytes > self._most_bytes or self._budget.is_full
+
+    def _drop_push(self, item: Item) -> None:
+        size = len(item.payload) + ITEM_COST
+        if item.s >= self._first_unwritten:
+            self._unwritten.remove(item)  # among the first: pushes go from the oldest on
+            self.unwritten_bytes -= size
+        del self._items[item.s]
+        self.bytes -= size
+        self._budget.change(-1, -size)
+        # Even one that was written: if its socket breaks, it may be missing.
+        if self._lost and self._lost[-1][1] == item.s - 1:
+            self._lost[-1][1] = item.s
+        else:
+            self._lost.append([item.s, item.s])
+
+    def _shrink_results(self) -> None:
+        """Let payloads go: first of what was written and may have arrived, then of the latest."""
+        unwritten = self._first_unwritten
+        written = [item for item in self._items.values() if item.s < unwritten]
+        latest = () if self.is_attached else reversed(self._unwritten)
+        for item in [*written, *latest]:
+            if not self._is_over:
+                return
+            if item.kind is RESULT and len(item.payload) > len(WHY[Outcome.OVER_BUDGET]):
+                self._shrink(item, is_unwritten=item.s >= unwritten)
+
+    def _shrink(self, item: Item, is_unwritten: bool) -> None:
+        before = len(item.payload)
+        item.kind, item.code, item.is_binary = ERROR, Outcome.OVER_BUDGET.value, False
+        item.payload = WHY[Outcome.OVER_BUDGET].encode()
+        less = before - len(item.payload)
+        self.bytes -= less
+        self._budget.change(0, -less)
+        if is_unwritten:
+            self.unwritten_bytes -= less
+
+    def next_unwritten(self) -> Item | None:
+        """Return the next item to write to the socket; it is kept until it is acknowledged."""
+        if not self._unwritten:
+            return None
+        item = self._unwritten.popleft()
+        self.unwritten_bytes -= len(item.payload) + ITEM_COST
+        return item
+
+    def acknowledge(self, s: int) -> list[Entry]:
+        """
+        Drop what the browser has: everything up to number ``s``.
+
+        Returns:
+            The messages whose outcome it has now.
+        """
+        known: list[Entry] = []
+        items = self._items
+        freed = pushes = 0
+        while items:
+            first = next(iter(items))
+            if first > s:
+                break
+            item = items.pop(first)
+            freed += len(item.payload) + ITEM_COST
+            if item.entry is not None:
+                known.append(item.entry)
+            else:
+                pushes += 1
+        if freed:
+            self.bytes -= freed
+            self._budget.change(-pushes, -freed)
+        while self._unwritten and self._unwritten[0].s <= s:
+            self.unwritten_bytes -= len(self._unwritten.popleft().payload) + ITEM_COST
+        if self._pushes and self._pushes[0] <= s:
+            self._pushes = deque(each for each in self._pushes if each > s)
+        if self._lost and self._lost[0][0] <= s:
+            self._lost = [[max(a, s + 1), b] for a, b in self._lost if b > s]
+        return known
+
+    def attach(self) -> None:
+        """Begin again, on a new socket, with the oldest item that is not acknowledged."""
+        self.is_attached = True
+        self._unwritten = deque(self._items.values())
+        self.unwritten_bytes = self.bytes
+
+    def detach(self) -> None:
+        """Take note that there is no socket: from now on there is only so much room."""
+        self.is_attached = False
+        self._make_room()
+
+    @property
+    def lost(self) -> list[list[int]]:
+        """Numbers of pushes that had to go, and may never have arrived: pairs, first and last."""
+        return [list(each) for each in self._lost]
+
+    def clear(self) -> None:
+        """Let everything go: the session has ended."""
+        self._budget.change(-sum(item.kind is PUSH for item in self._items.values()), -self.bytes)
+        self._items.clear()
+        self._unwritten.clear()
+        self._pushes.clear()
+        self.bytes = self.unwritten_bytes = 0

@@ -1,0 +1,380 @@
+"""
+A session: a browser's life across sockets, and the one outcome of each of its messages.
+
+The shell tells what happens (a message, an answer, a link that came or went, a socket, the time)
+and pulls what is to be written: `Session.next_for_link`, `Session.next_for_browser`. Nothing here
+knows a socket, a dialect or a clock; time comes in as a number and leaves as `Session.wake_at`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum, auto
+from hmac import compare_digest
+
+from attrs import frozen
+
+from orion_twisted.core.budget import Budget
+from orion_twisted.core.errors import BadMessage, LocalError, Outcome
+from orion_twisted.core.ledger import ACCEPTED, DONE, SENT, Entry, Ledger
+from orion_twisted.core.outbox import PUSH, RECEIPT, RESULT, Item, Outbox, failure
+
+ACK_EVERY = 16
+"""Messages after which the browser is told that they are here, if nothing else tells it."""
+ACK_WITHIN = 1.0
+"""Seconds after which it is told."""
+MOST_ASIDES = 64
+"""How many answers to repeated messages wait for the socket; the oldest go: they are to be had
+again."""
+
+
+class Life(Enum):
+    """Whether the session has a socket, waits for one, or is over."""
+
+    DETACHED = auto()
+    ATTACHED = auto()
+    ENDED = auto()
+
+
+class Turn(Enum):
+    """What changes that."""
+
+    ATTACH = auto()
+    DETACH = auto()
+    END = auto()
+
+
+TRANSITIONS: dict[tuple[Life, Turn], Life] = {
+    (Life.DETACHED, Turn.ATTACH): Life.ATTACHED,
+    (Life.ATTACHED, Turn.ATTACH): Life.ATTACHED,  # the newest socket wins
+    (Life.ATTACHED, Turn.DETACH): Life.DETACHED,
+    (Life.DETACHED, Turn.END): Life.ENDED,
+    (Life.ATTACHED, Turn.END): Life.ENDED,
+}
+
+
+@frozen
+class Terms:
+    """
+    What a session is allowed. Sizes are bytes, times seconds.
+
+    Attributes:
+        ttl: how long it outlives its socket.
+        window: messages without an outcome; and items kept for the browser.
+        window_bytes: their payload bytes; and those of the items.
+        deadline: of a message that does not state one.
+        grace: how long messages wait for a link that is away.
+        first_grace: how long they wait for the first one.
+        max_message: largest payload.
+        own_link: whether the link is this session's alone, and may be held back for it.
+        keeps: whether items are kept until they are acknowledged; else writing them is the end.
+    """
+
+    ttl: float
+    window: int
+    window_bytes: int
+    deadline: float
+    grace: float
+    first_grace: float
+    max_message: int
+    own_link: bool
+    keeps: bool
+
+
+class Session:
+    """
+    One session.
+
+    Args:
+        sid: its name.
+        terms: what it is allowed.
+        budget: of its tenant.
+        now: the present instant.
+        subject: of the token that opened it, or None.
+    """
+
+    def __init__(
+        self, sid: str, terms: Terms, budget: Budget, now: float, subject: str | None = None
+    ) -> None:
+        self.sid = sid
+        self.subject = subject
+        self.terms = terms
+        self.life = Life.DETACHED
+        self.generation = 0
+        """How often a socket has been attached."""
+        self.ledger = Ledger()
+        self.outbox = Outbox(terms.window, terms.window_bytes, budget, terms.own_link)
+        self._budget = budget
+        self._keys: list[str] = []  # the last one given out, and the one before while it is good
+        self._asides: deque[Item] = deque(maxlen=MOST_ASIDES)
+        self._told = 0  # the highest n that the browser knows to have arrived
+        self._ack_due: float | None = None
+        self._ends_at: float | None = now + terms.ttl
+        self._given_up_at: float | None = now + max(terms.grace, terms.first_grace)
+        self._no_deadline_before: float | None = None
+
+    # The socket
+
+    def _turn(self, turn: Turn) -> None:
+        try:
+            self.life = TRANSITIONS[self.life, turn]
+        except KeyError:
+            raise LocalError(f"{turn.name} while the session is {self.life.name}") from None
+
+    def knows_key(self, key: str) -> bool:
+        """Say whether a browser that shows this key may have the session."""
+        shown = key.encode()
+        # All of them are compared, so that the time tells nothing.
+        return sum(compare_digest(each.encode(), shown) for each in self._keys) > 0
+
+    def attach(self, key: str, shown: str = "", seen: int = 0) -> bool:
+        """
+        Take a new socket, in place of any other.
+
+        Args:
+            key: what the browser has to show the next time.
+            shown: what it has shown now; it stays good until `heard`.
+            seen: the highest ``s`` that it has.
+
+        Returns:
+            Whether nothing is missing of what it has not seen.
+
+        Raises:
+            BadMessage: it has seen what was never sent.
+        """
+        if seen > self.outbox.highest:
+            raise BadMessage(f"{seen} seen of {self.outbox.highest}")
+        self._turn(Turn.ATTACH)
+        self.generation += 1
+        self._keys = [key, shown] if shown else [key]
+        self._asides.clear()
+        self._ends_at = None
+        self._told = self.ledger.highest
+        self._ack_due = None
+        self.acknowledge(seen)
+        self.outbox.attach()
+        return not self.outbox.lost
+
+    def heard(self) -> None:
+        """Take note that the browser has the last key: the one before is worth nothing now."""
+        del self._keys[1:]
+
+    def detach(self, now: float) -> None:
+        """Take note that the socket is gone."""
+        self._turn(Turn.DETACH)
+        self._ends_at = now + self.terms.ttl
+        self._ack_due = None
+        self._asides.clear()
+        self.outbox.detach()
+
+    def end(self) -> int:
+        """End for good; returns how many messages never got an outcome."""
+        self._turn(Turn.END)
+        pending = self.ledger.pending
+        self._budget.change(-len(self.ledger.entries), -self.ledger.pending_bytes)
+        self.ledger = Ledger()
+        self.outbox.clear()
+        self._asides.clear()
+        return pending
+
+    # From the browser
+
+    @property
+    def may_read_browser(self) -> bool:
+        """Whether more of the browser's messages are welcome now."""
+        pending = self.ledger.pending
+        if pending <= 1:
+            return True  # there is always room for one: it could not wait for anything else
+        return (
+            pending <= self.terms.window
+            and self.ledger.pending_bytes <= self.terms.window_bytes
+            and not self._budget.is_full
+        )
+
+    def take(self, entry: Entry, now: float) -> Item | None:
+        """
+        Take a message of the browser. A new one is accepted; what is said of an old one waits.
+
+        Returns:
+            The failure that is its outcome, if it cannot be accepted after all.
+
+        Raises:
+            BadMessage: a new number that is not the next one; or the browser acknowledges nothing.
+        """
+        known = self.ledger.entries.get(entry.n)
+        if known is not None:
+            self._again(known, entry)
+            return None
+        if entry.n <= self.ledger.highest:
+            return None
+        if len(self.ledger.entries) > 2 * self.terms.window + MOST_ASIDES:
+            raise BadMessage("too many outcomes that are not acknowledged")
+        was_full = self._budget.is_full
+        self.ledger.accept(entry)
+        self._budget.change(1, entry.size)
+        if entry.size > self.terms.max_message:
+            return self.fail(entry, Outcome.TOO_LARGE)
+        if was_full:
+            return self.fail(entry, Outcome.OVER_BUDGET)
+        if self._is_given_up(now):
+            return self.fail(entry, Outcome.BACKEND_DOWN)
+        if self._no_deadline_before is None or entry.deadline < self._no_deadline_before:
+            self._no_deadline_before = entry.deadline
+        if self.ledger.highest - self._told >= ACK_EVERY:
+            self._ack_due = now
+        elif self._ack_due is None and self.terms.keeps:
+            self._ack_due = now + ACK_WITHIN
+        return None
+
+    def _again(self, known: Entry, entry: Entry) -> None:
+        if not known.is_like(entry):
+            self.aside(failure(entry, Outcome.REUSED_ID))
+        elif known.stage is DONE:
+            assert isinstance(known.outcome, Item)
+            self.aside(known.outcome)
+        else:
+            stage = "accepted" if known.stage is ACCEPTED else "sent"
+            self.aside(Item(RECEIPT, known, code=stage))
+
+    def aside(self, item: Item) -> None:
+        """Say something on this socket only."""
+        if self.life is Life.ATTACHED:
+            self._asides.append(item)
+
+    def acknowledge(self, s: int) -> None:
+        """
+        Take note that the browser has everything up to number ``s``.
+
+        Raises:
+            BadMessage: that much was never sent.
+        """
+        if s > self.outbox.highest:
+            raise BadMessage(f"{s} acknowledged of {self.outbox.highest}")
+        for entry in self.outbox.acknowledge(s):
+            self.ledger.forget(entry)
+            self._budget.change(-1, 0)
+
+    # To the browser
+
+    def next_for_browser(self) -> Item | None:
+        """Return what is to be written to the socket next, or None."""
+        if self._asides:
+            return self._asides.popleft()
+        item = self.outbox.next_unwritten()
+        if item is not None and not self.terms.keeps:
+            self.acknowledge(item.s)
+        return item
+
+    def ack_to_tell(self) -> int:
+        """Return the number to tell the browser as ``ack`` on the next frame, or 0."""
+        highest = self.ledger.highest
+        if highest == self._told:
+            return 0
+        self._told = highest
+        self._ack_due = None
+        return highest
+
+    def is_ack_due(self, now: float) -> bool:
+        """Say whether the browser has to be told alone, since no frame carries it."""
+        return self._ack_due is not None and self._ack_due <= now
+
+    # To the link
+
+    def link_up(self) -> None:
+        """Take note that there is a link."""
+        self._given_up_at = None
+
+    def link_lost(self, now: float) -> list[Item]:
+        """Take note that the link is gone; returns the outcomes that come of it."""
+        self._given_up_at = now + self.terms.grace
+        return [self.fail(entry, Outcome.OUTCOME_UNKNOWN) for entry in self.ledger.broken()]
+
+    def _is_given_up(self, now: float) -> bool:
+        return self._given_up_at is not None and self._given_up_at <= now
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether any message waits for a link."""
+        return self.ledger.has_waiting
+
+    def next_for_link(self, now: float) -> Entry | None:
+        """Return the next message to send; what has become too late meanwhile has failed."""
+        while True:
+            entry = self.ledger.next_waiting()
+            if entry is None or now < entry.deadline:
+                return entry
+            self.fail(entry, Outcome.EXPIRED)
+
+    def sent(self, entry: Entry) -> None:
+        """Take note that the link has a message: for a notification, that is its outcome."""
+        if entry.wants_result:
+            self.ledger.written(entry)
+        else:
+            self._done(entry, Item(RECEIPT, entry, code="sent"))
+
+    # From the link
+
+    @property
+    def may_read_link(self) -> bool:
+        """Whether more from the link is welcome, if the link is this session's own."""
+        return self.outbox.has_room
+
+    def answered(self, entry: Entry, payload: bytes, is_binary: bool, ok: bool) -> None:
+        """Take the answer to a message, which is still SENT."""
+        self._done(entry, Item(RESULT, entry, payload, is_binary, ok=ok))
+
+    def fail(self, entry: Entry, outcome: Outcome, why: str = "") -> Item:
+        """Give a message a failure as its outcome."""
+        item = failure(entry, outcome, why)
+        self._done(entry, item)
+        return item
+
+    def _done(self, entry: Entry, item: Item) -> None:
+        self.ledger.done(entry)
+        self._budget.change(0, -entry.size)
+        entry.outcome = item
+        self.outbox.add(item)
+
+    def push(self, payload: bytes, is_binary: bool) -> None:
+        """Take what the backend says on its own."""
+        self.outbox.add(Item(PUSH, None, payload, is_binary))
+
+    # Time
+
+    @property
+    def wake_at(self) -> float | None:
+        """The instant at which `wake` has something to do, or may have."""
+        at = self._no_deadline_before
+        # Looked at for each message: so not by min() over a list.
+        if self._ack_due is not None and (at is None or self._ack_due < at):
+            at = self._ack_due
+        if self._ends_at is not None and (at is None or self._ends_at < at):
+            at = self._ends_at
+        if self._given_up_at is not None and self.ledger.has_waiting:
+            at = self._given_up_at if at is None else min(at, self._given_up_at)
+        return at
+
+    def is_over(self, now: float) -> bool:
+        """Say whether the browser has stayed away for too long."""
+        return self._ends_at is not None and self._ends_at <= now
+
+    def wake(self, now: float) -> list[Entry]:
+        """
+        Fail what has waited for too long.
+
+        Returns:
+            The messages that a link still has, and whose answer nobody waits for any more.
+        """
+        abandoned = []
+        if self._no_deadline_before is not None and self._no_deadline_before <= now:
+            for entry in self.ledger.overdue(now):
+                if entry.stage is SENT:
+                    abandoned.append(entry)
+                    self.fail(entry, Outcome.TIMEOUT)
+                else:
+                    self.fail(entry, Outcome.EXPIRED)
+            self._no_deadline_before = self.ledger.next_deadline()
+        if self._is_given_up(now):
+            for entry in self.ledger.unsent():
+                self.fail(entry, Outcome.BACKEND_DOWN)
+        return abandoned

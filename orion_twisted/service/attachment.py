@@ -1,0 +1,368 @@
+"""A browser's socket in session mode: it speaks a dialect, and has a session for a while."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
+
+from orion_twisted.core import browser_v1, browser_v2
+from orion_twisted.core.bearer import Identity, TokenRefused
+from orion_twisted.core.browser_v2 import MAX_TTL, Header
+from orion_twisted.core.errors import BadMessage, CloseCode, Outcome
+from orion_twisted.core.ledger import Entry
+from orion_twisted.core.outbox import Item, failure
+from orion_twisted.service.browser_end import BrowserEnd, cancel
+from orion_twisted.service.sessions import LiveSession, Sessions
+
+FORCED = 0.8
+"""Part of the time for draining after which a browser is closed that still waits for outcomes."""
+
+CheckToken = Callable[[str], Identity]
+
+
+class Attachment(BrowserEnd):
+    """
+    One socket of a session.
+
+    Args:
+        sessions: those of the tenant.
+        peer: the browser's address.
+        ended: called once, when the socket is gone.
+        identity: who a token has said that this is, if one came with the handshake.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        peer: str,
+        ended: Callable[[BrowserEnd], None],
+        identity: Identity | None = None,
+    ) -> None:
+        super().__init__(sessions.around, peer, ended)
+        self._sessions = sessions
+        self._identity = identity
+        self._live: LiveSession | None = None
+        self._draining: IDelayedCall | None = None
+
+    def dial(self) -> Deferred[None]:
+        """Let the browser in at once: its messages can wait for the backend, up to their time."""
+        return succeed(None)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the socket's send buffer is full."""
+        return self._browser_full
+
+    @abstractmethod
+    def _write(self, item: Item) -> bytes | None:
+        """Return the message that says an item, if the dialect says it."""
+
+    def deliver(self) -> None:
+        """Write what there is, for as long as the socket takes it."""
+        live = self._live
+        if live is None or self._closing:
+            return
+        session = live.session
+        while not self._browser_full and not self._closing:
+            item = session.next_for_browser()
+            if item is None:
+                break
+            message = self._write(item)
+            if item.s and item.entry is not None:
+                self._sessions.outcome(item)
+            if message is not None:
+                self._send(message, item.is_binary)
+        if self._closing:
+            return
+        if session.outbox.is_clogged and not session.terms.own_link:
+            self.close(CloseCode.SLOW_CONSUMER, "SLOW_CONSUMER")
+            return
+        if self._draining is not None and not session.ledger.pending:
+            self._drained()
+            return
+        live.settle()
+
+    def settle(self) -> None:
+        live = self._live
+        if live is None:
+            self._read_browser(not self._browser_full)
+            return
+        session = live.session
+        # Who does not read its answers does not ask for more.
+        welcome = session.may_read_browser and not self._browser_full
+        if not welcome and self._sessions.budget.is_full:
+            self._sessions.budget.when_room(live.settle)
+        self._read_browser(welcome)
+
+    def _settle(self) -> None:
+        if self._live is not None:
+            self._live.settle()
+        else:
+            self.settle()
+
+    def browser_full(self, full: bool) -> None:
+        super().browser_full(full)
+        if not full:
+            self.deliver()
+
+    # The end
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        if self._closing:
+            return
+        if self._browser is None:
+            self._stop()
+            self._finish()
+        else:
+            self._close_browser(code, reason)
+
+    def superseded(self) -> None:
+        """Another socket has taken the session over."""
+        self._live = None
+        self.close(CloseCode.SUPERSEDED, "SUPERSEDED")
+
+    def ended(self) -> None:
+        """The session has ended under the socket: the gateway stops, or the browser said bye."""
+        self._live = None
+        self.close(CloseCode.GOING_AWAY, "draining")
+
+    def drain(self, within: float) -> None:
+        if self._closing or self._draining is not None:
+            return
+        self._draining = self._clock.callLater(within * FORCED, self._drained)
+        self.deliver()
+
+    def _drained(self) -> None:
+        self.close(CloseCode.GOING_AWAY, "draining")
+
+    def _let_go(self) -> None:
+        cancel(self._draining)
+        self._draining = None
+        live, self._live = self._live, None
+        if live is not None:
+            self._part(live)
+
+    @abstractmethod
+    def _part(self, live: LiveSession) -> None:
+        """Give the session back: the socket is gone, or about to go."""
+
+
+class AttachmentV1(Attachment):
+    """A browser that speaks ``orion.v1``: its session is as long as its socket."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        peer: str,
+        ended: Callable[[BrowserEnd], None],
+        identity: Identity | None = None,
+    ) -> None:
+        super().__init__(sessions, peer, ended, identity)
+        self._numbers = browser_v1.Numbers()
+
+    def _opened(self) -> None:
+        subject = None if self._identity is None else self._identity.subject
+        live = self._sessions.open(self._peer, subject, self._sessions.terms_v1)
+        if live is None:
+            self.close(CloseCode.OVER_BUDGET, "OVER_BUDGET")
+            return
+        self._live = live
+        live.attach(self, "")
+        live.start()
+
+    def _from_browser(self, payload: bytes, is_binary: bool) -> None:
+        live = self._live
+        if live is None:
+            return
+        session = live.session
+        own_id = browser_v1.read(payload, is_binary)
+        now = self._clock.seconds()
+        if own_id is None:
+            session.aside(browser_v1.no_number())
+            self.deliver()
+            return
+        entry = Entry(
+            session.ledger.highest + 1,
+            payload,
+            False,
+            wants_result=True,
+            is_safe=False,
+            deadline=now + session.terms.deadline,
+            own_id=own_id,
+        )
+        repeat = self._numbers.look(entry)
+        if repeat is browser_v1.Repeat.NEW:
+            self._numbers.opened(entry)
+            live.take(entry, now)
+        elif repeat is browser_v1.Repeat.REUSED:
+            session.aside(failure(entry, Outcome.REUSED_ID))
+        self.deliver()
+
+    def _write(self, item: Item) -> bytes | None:
+        if item.s and item.entry is not None:
+            self._numbers.answered(item.entry)
+        return browser_v1.write(item)
+
+    def _part(self, live: LiveSession) -> None:
+        live.end("closed")
+
+
+class AttachmentV2(Attachment):
+    """
+    A browser that speaks ``orion.v2``: it says hello, and its session outlives the socket.
+
+    Args:
+        check_token: verifies a token that comes in ``hello``; None where the tenant has none.
+        needs_token: whether one has to come there.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        peer: str,
+        ended: Callable[[BrowserEnd], None],
+        identity: Identity | None = None,
+        check_token: CheckToken | None = None,
+        needs_token: bool = False,
+    ) -> None:
+        super().__init__(sessions, peer, ended, identity)
+        self._check_token = check_token
+        self._needs_token = needs_token
+        self._hello_timer: IDelayedCall | None = None
+        self._is_heard = False
+
+    def _opened(self) -> None:
+        self._hello_timer = self._clock.callLater(self._around.hello_time, self._no_hello)
+
+    def _no_hello(self) -> None:
+        self.close(CloseCode.TOO_SLOW, "TOO_SLOW")
+
+    def _from_browser(self, payload: bytes, is_binary: bool) -> None:
+        header, body = browser_v2.read(payload)
+        live = self._live
+        if live is None:
+            self._hello(header)
+            return
+        session = live.session
+        if not self._is_heard:
+            self._is_heard = True
+            session.heard()
+        if header.ack is not None:
+            session.acknowledge(header.ack)
+        kind = header.type
+        if kind == "request" or kind == "notify":
+            now = self._clock.seconds()
+            ttl = header.ttl
+            entry = Entry(
+                header.n,
+                body,
+                is_binary,
+                wants_result=kind == "request",
+                is_safe=header.repeat == "safe",
+                deadline=now
+                + (session.terms.deadline if ttl is None else min(ttl, MAX_TTL) / 1000.0),
+            )
+            live.take(entry, now)
+        elif kind == "bye":
+            self._live = None
+            self.close(CloseCode.NORMAL, "bye")
+            live.end("bye")
+            return
+        elif kind == "hello":
+            raise BadMessage("a second hello")
+        self.deliver()
+
+    def _hello(self, header: Header) -> None:
+        if header.type != "hello":
+            raise BadMessage(f"{header.type} before hello")
+        cancel(self._hello_timer)
+        if not self._is_allowed(header):
+            return
+        sessions = self._sessions
+        subject = None if self._identity is None else self._identity.subject
+        live = sessions.find(header.sid, header.key, subject) if header.sid else None
+        key = sessions.new_key()
+        is_new = live is None
+        if live is None:
+            live = sessions.open(self._peer, subject, sessions.terms)
+            if live is None:
+                self.close(CloseCode.OVER_BUDGET, "OVER_BUDGET")
+                return
+            live.attach(self, key)
+            recovered = False
+        else:
+            recovered = live.attach(self, key, header.key, header.seen)
+            self._counters.add("resumes", reason="whole" if recovered else "lossy")
+        self._live = live
+        session = live.session
+        terms = session.terms
+        welcome = browser_v2.welcome(
+            sid=session.sid,
+            key=key,
+            epoch=sessions.epoch,
+            recovered=recovered,
+            lost=session.outbox.lost,
+            ack=session.ledger.highest,
+            ttl=terms.ttl,
+            window=terms.window,
+            window_bytes=terms.window_bytes,
+            max_message=terms.max_message,
+        )
+        self._send(welcome, False)
+        if is_new:
+            live.start()
+        live.arm()
+        self.deliver()
+
+    def _is_allowed(self, header: Header) -> bool:
+        """Verify the token in a hello, if one has to be there, or is."""
+        if self._check_token is None or self._identity is not None:
+            return True
+        if header.token is None:
+            reason = "token_missing" if self._needs_token else None
+        else:
+            try:
+                self._identity = self._check_token(header.token)
+                reason = None
+            except TokenRefused as error:
+                reason = error.reason
+        if reason is None:
+            return True
+        self._counters.add("refused", reason=reason)
+        self._log.warn(
+            "refusing {peer} of {tenant}: {reason}",
+            peer=self._peer,
+            tenant=self.tenant,
+            reason=reason,
+        )
+        self.close(CloseCode.UNAUTHORIZED, "UNAUTHORIZED")
+        return False
+
+    def _write(self, item: Item) -> bytes | None:
+        assert self._live is not None
+        return browser_v2.write(item, self._live.session.ack_to_tell())
+
+    def deliver(self) -> None:
+        super().deliver()
+        live = self._live
+        if live is not None and not self._closing and not self._browser_full:
+            session = live.session
+            if session.is_ack_due(self._clock.seconds()):
+                ack = session.ack_to_tell()
+                if ack:
+                    self._send(browser_v2.write_ack(ack), False)
+
+    def drain(self, within: float) -> None:
+        if not self._closing and self._live is not None:
+            self._send(browser_v2.drain(self._around.return_within(within)), False)
+        super().drain(within)
+
+    def _let_go(self) -> None:
+        cancel(self._hello_timer)
+        super()._let_go()
+
+    def _part(self, live: LiveSession) -> None:
+        live.detach(self)

@@ -1,0 +1,226 @@
+"""The lines of a tenant in session mode: one for each session, or some that sessions share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from orion_twisted.core.conversation import Conversation, Push
+from orion_twisted.core.frames import decoder, encoder
+from orion_twisted.net.backend import LinkFactory
+from orion_twisted.net.links import FramedLink
+from orion_twisted.service.line import Line, Seat
+from orion_twisted.service.surroundings import Surroundings
+
+
+class Backends(ABC):
+    """
+    Where sessions are seated.
+
+    Args:
+        around: what the lines work with.
+        converse: begins a conversation with a backend.
+        push: takes what a backend says to a session, or to all.
+    """
+
+    def __init__(
+        self,
+        around: Surroundings,
+        converse: Callable[[], Conversation],
+        push: Callable[[Push], None],
+    ) -> None:
+        self._around = around
+        self._converse = converse
+        self.push = push
+
+    @abstractmethod
+    def start(self) -> None:
+        """Dial what is there without any session."""
+
+    @abstractmethod
+    def seat(self, seat: Seat) -> None:
+        """Find a line for a session; it may have none for a while."""
+
+    @abstractmethod
+    def leave(self, seat: Seat) -> None:
+        """Let a session go."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End all links, once what was written to them is delivered; the sessions have left."""
+
+    @property
+    @abstractmethod
+    def links(self) -> int:
+        """How many links are up."""
+
+    @abstractmethod
+    def line_of(self, seat: Seat) -> Line | None:
+        """Return the line that a session is on."""
+
+    def _line(self, is_shared: bool) -> Line:
+        tenant = self._around.tenant
+        return Line(self._around, self, self._converse, encoder(tenant.framing), is_shared)
+
+    def _factory(self, line: Line) -> LinkFactory:
+        around = self._around
+        framing, most = around.tenant.framing, around.max_frame
+        return LinkFactory(
+            around.endpoints,
+            lambda: FramedLink(decoder(framing, most)),
+            line,
+            around.backoff(),
+            around.clock,
+        )
+
+    @abstractmethod
+    def line_up(self, line: Line) -> None:
+        """The line has a link."""
+
+    @abstractmethod
+    def line_lost(self, line: Line) -> None:
+        """The line's link is gone, and its sessions know."""
+
+
+class OwnLinks(Backends):
+    """A line for each session, for as long as the session lasts."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        converse: Callable[[], Conversation],
+        push: Callable[[Push], None],
+    ) -> None:
+        super().__init__(around, converse, push)
+        self._lines: dict[Seat, tuple[Line, LinkFactory]] = {}
+
+    def start(self) -> None:
+        """Nothing is dialled without a session."""
+
+    def seat(self, seat: Seat) -> None:
+        line = self._line(is_shared=False)
+        line.join(seat)
+        links = self._factory(line)
+        self._lines[seat] = (line, links)
+        links.start()  # an endpoint may bring the link up before this returns
+
+    def leave(self, seat: Seat) -> None:
+        line, links = self._lines.pop(seat)
+        line.leave(seat)
+        line.finish()
+        links.stop()
+
+    def stop(self) -> None:
+        for seat in list(self._lines):
+            self.leave(seat)
+
+    @property
+    def links(self) -> int:
+        return sum(line.is_up for line, _ in self._lines.values())
+
+    def line_of(self, seat: Seat) -> Line | None:
+        held = self._lines.get(seat)
+        return None if held is None else held[0]
+
+    def line_up(self, line: Line) -> None:
+        """Its session is told by the line itself."""
+
+    def line_lost(self, line: Line) -> None:
+        """It is dialled again, and keeps its session."""
+
+
+class SharedLinks(Backends):
+    """
+    Lines that sessions share: so many that are dialled, and those of backends that dial in.
+
+    A session stays on its line while that has a link: its messages keep their order. It moves
+    when the link is lost, or when another line comes up that has far less to do and nothing of
+    the session is under way.
+    """
+
+    def __init__(
+        self,
+        around: Surroundings,
+        converse: Callable[[], Conversation],
+        push: Callable[[Push], None],
+        count: int,
+    ) -> None:
+        super().__init__(around, converse, push)
+        self._count = count
+        self._lines: list[Line] = []
+        self._dialled: list[LinkFactory] = []
+        self._line_of: dict[Seat, Line | None] = {}
+        self._stopped = False
+
+    def start(self) -> None:
+        for _ in range(self._count):
+            line = self._line(is_shared=True)
+            links = self._factory(line)
+            self._lines.append(line)
+            self._dialled.append(links)
+            links.start()
+
+    def new_line(self) -> Line:
+        """Return a line for a backend that has dialled in; it lasts as long as that link."""
+        return self._line(is_shared=True)
+
+    def seat(self, seat: Seat) -> None:
+        self._line_of[seat] = None
+        self._place(seat)
+
+    def _place(self, seat: Seat) -> None:
+        up = [line for line in self._lines if line.is_up]
+        line = min(up, key=len) if up else None
+        self._line_of[seat] = line
+        if line is not None:
+            line.join(seat)
+
+    def leave(self, seat: Seat) -> None:
+        line = self._line_of.pop(seat)
+        if line is not None:
+            line.leave(seat)
+
+    def line_of(self, seat: Seat) -> Line | None:
+        return self._line_of.get(seat)
+
+    @property
+    def links(self) -> int:
+        return sum(line.is_up for line in self._lines)
+
+    def line_up(self, line: Line) -> None:
+        if line not in self._lines:
+            self._lines.append(line)
+        for seat in [each for each, its in self._line_of.items() if its is None]:
+            self._place(seat)
+        self._balance(line)
+
+    def _balance(self, line: Line) -> None:
+        """Bring sessions that have nothing under way to a new line, up to its fair share."""
+        up = [each for each in self._lines if each.is_up]
+        share = len(self._line_of) // len(up)
+        for other in sorted(up, key=len, reverse=True):
+            for seat in other.seats if other is not line else ():
+                if len(line) >= share or len(other) <= share:
+                    break
+                if not seat.session.ledger.pending:
+                    other.leave(seat)
+                    self._line_of[seat] = line
+                    line.join(seat)
+
+    def line_lost(self, line: Line) -> None:
+        seats = line.seats
+        for seat in seats:
+            line.leave(seat)
+        for seat in seats:
+            self._place(seat)
+
+    def line_ended(self, line: Line) -> None:
+        """A backend that had dialled in is gone: its line goes with it."""
+        if line in self._lines:
+            self._lines.remove(line)
+
+    def stop(self) -> None:
+        for line in self._lines:
+            line.finish()
+        for links in self._dialled:
+            links.stop()

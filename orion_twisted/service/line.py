@@ -1,0 +1,317 @@
+"""
+A line to a backend in session mode: a link that may come and go, and whose sessions use it.
+
+The line of one session alone is held back when its browser does not read. On a line that many
+share nobody is waited for: each session's messages are sent in their order, the sessions take
+turns, and what comes back goes to whoever asked.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol as Seam
+
+from twisted.internet.interfaces import IDelayedCall
+
+from orion_twisted.core.conversation import Answer, Conversation, Push, Stray
+from orion_twisted.core.errors import BackendError, BadMessage, Outcome
+from orion_twisted.core.frames import Encoder
+from orion_twisted.core.ledger import SENT, Entry
+from orion_twisted.core.session import Session
+from orion_twisted.net.links import Loss
+from orion_twisted.service.browser_end import cancel
+from orion_twisted.service.surroundings import Surroundings
+
+
+class Link(Seam):
+    """A connection to a backend, whoever began it (`orion_twisted.net.links.BackendLink`)."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is sent now may still arrive."""
+
+    def send(self, data: bytes) -> None:
+        """Write the bytes of a whole frame."""
+
+    def pauseProducing(self) -> None:
+        """Deliver nothing until resumed."""
+
+    def resumeProducing(self) -> None:
+        """Deliver."""
+
+    def finish(self) -> None:
+        """Deliver what has been written, and end."""
+
+    def fail(self, error: BackendError) -> None:
+        """Drop the link: its backend has broken the rules."""
+
+    def abort(self) -> None:
+        """Cut the connection off at once."""
+
+
+class Seat(Seam):
+    """A session as its line sees it."""
+
+    session: Session
+    is_ready: bool
+    """Whether it stands in the line's queue; the line's own note."""
+
+    def link_up(self) -> None:
+        """There is a link."""
+
+    def link_lost(self) -> None:
+        """The link is gone."""
+
+    def deliver(self) -> None:
+        """There may be something for the browser."""
+
+    @property
+    def may_read_link(self) -> bool:
+        """Whether more from the link is welcome, if it is this session's own."""
+
+
+class LineOwner(Seam):
+    """Who has made the line, and places sessions on it."""
+
+    def line_up(self, line: Line) -> None:
+        """The line has a link."""
+
+    def line_lost(self, line: Line) -> None:
+        """Its link is gone, and its sessions know."""
+
+    def push(self, push: Push) -> None:
+        """The backend says something to a session of the tenant, or to all."""
+
+
+class Line:
+    """
+    One link at a time, and the sessions on it.
+
+    Args:
+        around: what it works with.
+        owner: who has made it.
+        converse: begins a conversation with a backend.
+        encode: how a frame is said on the link.
+        is_shared: whether several sessions use it.
+    """
+
+    def __init__(
+        self,
+        around: Surroundings,
+        owner: LineOwner,
+        converse: Callable[[], Conversation],
+        encode: Encoder,
+        is_shared: bool,
+    ) -> None:
+        self._around = around
+        self._clock = around.clock
+        self._counters = around.counters
+        self._owner = owner
+        self._converse = converse
+        self._encode = encode
+        self._is_shared = is_shared
+        self._link: Link | None = None
+        self._talk: Conversation = converse()
+        self._seats: dict[Session, Seat] = {}
+        self._opened: set[str] = set()
+        self._ready: deque[Seat] = deque()
+        self._full = False
+        self._heard = False
+        self._beat: IDelayedCall | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a link."""
+        return self._link is not None
+
+    @property
+    def seats(self) -> list[Seat]:
+        """The sessions on this line."""
+        return list(self._seats.values())
+
+    def __len__(self) -> int:
+        return len(self._seats)
+
+    # From sessions
+
+    def join(self, seat: Seat) -> None:
+        """Take a session on."""
+        self._seats[seat.session] = seat
+        seat.is_ready = False
+        if self._link is not None:
+            seat.link_up()
+            self.wants(seat)
+
+    def leave(self, seat: Seat) -> None:
+        """Let a session go that has ended, or goes on elsewhere."""
+        self._seats.pop(seat.session, None)
+        if seat.is_ready:
+            self._ready.remove(seat)
+            seat.is_ready = False
+        sid = seat.session.sid
+        if sid in self._opened:
+            self._opened.remove(sid)
+            self._notice(self._talk.gone(sid))
+
+    def wants(self, seat: Seat) -> None:
+        """Send a session's messages, when it is its turn."""
+        if seat.session.has_waiting and not seat.is_ready:
+            seat.is_ready = True
+            self._ready.append(seat)
+        self._pump()
+
+    def forget(self, entry: Entry) -> None:
+        """Take note that nobody waits for an answer any more."""
+        self._talk.forget(entry)
+
+    def settle(self, seat: Seat) -> None:
+        """Read from a session's own link only while its browser takes it."""
+        if self._is_shared or self._link is None:
+            return
+        if seat.may_read_link:
+            self._link.resumeProducing()
+        else:
+            self._link.pauseProducing()
+
+    def _pump(self) -> None:
+        """Write what waits, for as long as the link takes it: a message of each, in turns."""
+        link = self._link
+        if link is None:
+            return
+        ready = self._ready
+        while ready and not self._full and link.is_open:
+            seat = ready.popleft()
+            session = seat.session
+            now = self._clock.seconds()
+            entry = session.next_for_link(now)
+            if entry is not None:
+                self._order(link, session, entry, now)
+            if session.has_waiting:
+                ready.append(seat)
+            else:
+                seat.is_ready = False
+            if not session.outbox.is_written:
+                seat.deliver()
+
+    def _order(self, link: Link, session: Session, entry: Entry, now: float) -> None:
+        talk = self._talk
+        try:
+            frame = self._encode(talk.order(session, entry, now))
+        except BadMessage as error:
+            talk.forget(entry)
+            session.fail(entry, Outcome.BAD_MESSAGE, str(error))
+            return
+        if talk.has_notices and session.sid not in self._opened:
+            self._opened.add(session.sid)
+            self._notice(talk.opened(session))
+        link.send(frame)
+        session.sent(entry)
+
+    def _notice(self, notice: bytes | None) -> None:
+        if notice is not None and self._link is not None and self._link.is_open:
+            self._link.send(self._encode(notice))
+
+    # From the link
+
+    def link_up(self, link: Link) -> None:
+        self._counters.add("links")
+        self._around.link_count(1)
+        self._link = link
+        self._talk = self._converse()
+        self._full = False
+        self._opened.clear()
+        if self._talk.has_notices:
+            self._beat = self._clock.callLater(self._around.ping_every, self._ping)
+        self._owner.line_up(self)
+        for seat in self.seats:
+            seat.link_up()
+            self.wants(seat)
+        if self._is_shared:
+            link.resumeProducing()
+        else:
+            for seat in self.seats:
+                self.settle(seat)
+
+    def link_proved(self) -> None:
+        """Of no use here: whoever dials again knows it."""
+
+    def link_full(self, full: bool) -> None:
+        self._full = full
+        self._pump()
+
+    def link_payload(self, payload: bytes) -> None:
+        self._heard = True
+        said = self._talk.read(payload)
+        if isinstance(said, Answer):
+            self._answered(said)
+        elif isinstance(said, Push):
+            self._counters.add("pushes")
+            if said.sid is None and not said.to_all:
+                for seat in self._seats.values():
+                    seat.session.push(said.payload, said.is_binary)
+                    seat.deliver()
+            else:
+                self._owner.push(said)
+        elif isinstance(said, Stray):
+            self._counters.add("answers_dropped", reason=said.reason)
+
+    def _answered(self, answer: Answer) -> None:
+        seat = self._seats.get(answer.session)
+        entry = answer.entry
+        if seat is None or entry.stage is not SENT:
+            self._counters.add("answers_dropped", reason="late")
+        elif answer.error:
+            seat.session.fail(entry, Outcome.BACKEND_ERROR, answer.error)
+            seat.deliver()
+        elif len(answer.payload) > self._around.max_message:
+            seat.session.fail(entry, Outcome.TOO_LARGE)
+            seat.deliver()
+        else:
+            seat.session.answered(entry, answer.payload, answer.is_binary, answer.ok)
+            seat.deliver()
+
+    def link_lost(self, loss: Loss) -> None:
+        self._around.link_ended(loss, "sessions" if self._is_shared else "a session")
+        self._unlink()
+        for seat in self.seats:
+            seat.link_lost()
+        self._owner.line_lost(self)
+
+    def link_gone(self) -> None:
+        self._around.link_count(-1)
+
+    def _unlink(self) -> None:
+        self._link = None
+        cancel(self._beat)
+        self._beat = None
+        for seat in self._ready:
+            seat.is_ready = False
+        self._ready.clear()
+        self._opened.clear()
+
+    # Whether the backend is alive
+
+    def _ping(self) -> None:
+        self._heard = False
+        self._notice(self._talk.ping())
+        self._beat = self._clock.callLater(self._around.ping_timeout, self._judge)
+
+    def _judge(self) -> None:
+        link = self._link
+        assert link is not None
+        # While we do not read we cannot hear it.
+        we_listen = self._is_shared or all(seat.may_read_link for seat in self.seats)
+        wait = max(self._around.ping_every - self._around.ping_timeout, 0.0)
+        self._beat = self._clock.callLater(wait, self._ping)
+        if not self._heard and we_listen:
+            link.fail(BackendError("the backend does not answer a ping"))
+
+    # The end
+
+    def finish(self) -> None:
+        """Let the link deliver what it has, and end; its sessions have left."""
+        link = self._link
+        self._unlink()
+        if link is not None:
+            link.finish()

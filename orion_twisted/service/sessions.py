@@ -1,0 +1,383 @@
+"""The sessions of a tenant: found again by name and key, bounded in number, ended in time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import partial
+from secrets import token_urlsafe
+from typing import Protocol as Seam
+
+from attrs import evolve
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from orion_twisted.core import backend_v2
+from orion_twisted.core.backend_v1 import BackendV1
+from orion_twisted.core.backend_v2 import BackendV2
+from orion_twisted.core.budget import Budget
+from orion_twisted.core.conversation import Conversation, Push
+from orion_twisted.core.ledger import Entry
+from orion_twisted.core.outbox import Item
+from orion_twisted.core.session import Life, Session, Terms
+from orion_twisted.core.settings import Limits, Settings
+from orion_twisted.service.backends import Backends, OwnLinks, SharedLinks
+from orion_twisted.service.browser_end import cancel
+from orion_twisted.service.surroundings import Surroundings
+
+SID_BYTES = 12
+KEY_BYTES = 24
+EPOCH_BYTES = 6
+"""How much chance is in the names of sessions, in the keys to them, and in the name of a run of
+the gateway; in base64url it is 16, 32 and 8 characters."""
+UNBOUNDED = 2**62
+"""Bytes, of a budget that counts something else."""
+
+
+class Socket(Seam):
+    """A session's browser, while it is there (`orion_twisted.service.attachment`)."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the socket's send buffer is full."""
+
+    def deliver(self) -> None:
+        """There may be something to write."""
+
+    def settle(self) -> None:
+        """Whether the browser is read may have changed."""
+
+    def superseded(self) -> None:
+        """Another socket has taken the session over."""
+
+    def ended(self) -> None:
+        """The session has ended."""
+
+
+class LiveSession:
+    """
+    A session with its line, its timer, and the socket that it may have.
+
+    Args:
+        session: what decides.
+        sessions: those of the tenant.
+        address: where it was opened from.
+    """
+
+    is_ready = False
+
+    def __init__(self, session: Session, sessions: Sessions, address: str) -> None:
+        self.session = session
+        self.address = address
+        self._sessions = sessions
+        self._clock = sessions.around.clock
+        self._backends = sessions.backends
+        self._socket: Socket | None = None
+        self._timer: IDelayedCall | None = None
+        self._timer_at = 0.0
+
+    def start(self) -> None:
+        """Find a line: from now on messages may go both ways."""
+        self._backends.seat(self)
+        self.arm()
+
+    # The socket
+
+    def attach(self, socket: Socket, key: str, shown: str = "", seen: int = 0) -> bool:
+        """
+        Take a new socket, in place of any other.
+
+        Returns:
+            Whether nothing is missing of what the browser has not seen.
+
+        Raises:
+            BadMessage: the browser claims to have seen what was never sent.
+        """
+        recovered = self.session.attach(key, shown, seen)
+        self._sessions.attached(self)
+        before, self._socket = self._socket, socket
+        if before is not None:
+            before.superseded()
+        return recovered
+
+    def detach(self, socket: Socket) -> None:
+        """Take note that a socket is gone; one that was superseded is nobody's any more."""
+        if self._socket is not socket:
+            return
+        self._socket = None
+        self.session.detach(self._clock.seconds())
+        self._sessions.detached(self)
+        self.settle()
+        self.arm()
+
+    # From the browser
+
+    def take(self, entry: Entry, now: float) -> None:
+        """
+        Take a message of the browser.
+
+        Raises:
+            BadMessage: it cannot be of this session.
+        """
+        self.session.take(entry, now)
+        line = self._backends.line_of(self)
+        if line is not None and self.session.has_waiting:
+            line.wants(self)
+        self.arm()
+
+    # From the line
+
+    def link_up(self) -> None:
+        self.session.link_up()
+
+    def link_lost(self) -> None:
+        self.session.link_lost(self._clock.seconds())
+        self.deliver()
+        self.arm()
+
+    @property
+    def may_read_link(self) -> bool:
+        return self.session.may_read_link and not (
+            self._socket is not None and self._socket.is_full
+        )
+
+    def deliver(self) -> None:
+        """Write what there is for the browser, if it is there and takes it."""
+        if self._socket is not None:
+            self._socket.deliver()
+        else:
+            self.settle()
+
+    def settle(self) -> None:
+        """Read from each side only while there is room."""
+        line = self._backends.line_of(self)
+        if line is not None:
+            line.settle(self)
+        if self._socket is not None:
+            self._socket.settle()
+
+    # Time
+
+    def arm(self) -> None:
+        """Be woken when the session has to be."""
+        at = self.session.wake_at
+        if at is None:
+            return
+        timer = self._timer
+        if timer is None:
+            wait = max(at - self._clock.seconds(), 0.0)
+            self._timer_at = at
+            self._timer = self._clock.callLater(wait, self._wake)
+        elif at < self._timer_at:
+            self._timer_at = at
+            timer.reset(max(at - self._clock.seconds(), 0.0))
+
+    def _wake(self) -> None:
+        self._timer = None
+        now = self._clock.seconds()
+        if self.session.is_over(now):
+            self.end("expired")
+            return
+        line = self._backends.line_of(self)
+        for entry in self.session.wake(now):
+            if line is not None:
+                line.forget(entry)
+        self.deliver()
+        self.settle()
+        self.arm()
+
+    # The end
+
+    def end(self, reason: str) -> None:
+        """End the session: whatever has no outcome gets none."""
+        if self.session.life is Life.ENDED:
+            return
+        cancel(self._timer)
+        self._timer = None
+        self._sessions.budget.forget(self.settle)
+        self._backends.leave(self)
+        pending = self.session.end()
+        socket, self._socket = self._socket, None
+        self._sessions.ended(self, reason, pending)
+        if socket is not None:
+            socket.ended()
+
+
+class Sessions:
+    """
+    The sessions of one tenant.
+
+    Args:
+        around: what they work with.
+        terms: what each is allowed; those of ``orion.v1`` do not keep what was written.
+        budget: what all of them may hold.
+        places: how many there may be: its messages are sessions.
+        most_per_address: how many may wait for a browser from one address.
+        secret: gives so many bytes of chance as base64url.
+        epoch: names this run of the gateway.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        around: Surroundings,
+        terms: Terms,
+        budget: Budget,
+        places: Budget,
+        most_per_address: int,
+        secret: Callable[[int], str],
+        epoch: str,
+    ) -> None:
+        self.around = around
+        self.terms = terms
+        self.terms_v1 = evolve(terms, keeps=False)
+        self.epoch = epoch
+        self.backends: Backends
+        self.budget = budget
+        self._places = places
+        self._most_per_address = most_per_address
+        self._secret = secret
+        self._by_sid: dict[str, LiveSession] = {}
+        self._detached: dict[LiveSession, None] = {}  # those first that wait for longest
+        self._waiting_from: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._by_sid)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for their browser."""
+        return len(self._detached)
+
+    def new_key(self) -> str:
+        """Return a key for a session."""
+        return self._secret(KEY_BYTES)
+
+    def open(self, address: str, subject: str | None, terms: Terms) -> LiveSession | None:
+        """Open a session; None if there is no place for it, even by ending one that waits."""
+        if self._places.is_full and self._detached:
+            next(iter(self._detached)).end("evicted")
+        if self._places.is_full:
+            return None
+        around = self.around
+        sid = self._secret(SID_BYTES)
+        session = Session(sid, terms, self.budget, around.clock.seconds(), subject)
+        live = LiveSession(session, self, address)
+        self._by_sid[sid] = live
+        self._places.change(1, 0)
+        around.counters.add("sessions")
+        return live
+
+    def find(self, sid: str, key: str, subject: str | None) -> LiveSession | None:
+        """Return the session of this name, for whoever shows its key and is the same person."""
+        live = self._by_sid.get(sid)
+        if live is None:
+            return None
+        if not live.session.knows_key(key) or live.session.subject != subject:
+            self.around.counters.add("session_keys_wrong")
+            return None
+        return live
+
+    def attached(self, live: LiveSession) -> None:
+        """Take note that a session has its browser."""
+        if live in self._detached:
+            self._forget_detached(live)
+
+    def detached(self, live: LiveSession) -> None:
+        """Take note that a session waits for its browser now."""
+        self._detached[live] = None
+        self._waiting_from[live.address] += 1
+        if live.address and self._waiting_from[live.address] > self._most_per_address:
+            next(each for each in self._detached if each.address == live.address).end("evicted")
+
+    def _forget_detached(self, live: LiveSession) -> None:
+        del self._detached[live]
+        self._waiting_from[live.address] -= 1
+        if not self._waiting_from[live.address]:
+            del self._waiting_from[live.address]
+
+    def ended(self, live: LiveSession, reason: str, pending: int) -> None:
+        """Take note that a session has ended."""
+        del self._by_sid[live.session.sid]
+        if live in self._detached:
+            self._forget_detached(live)
+        self._places.change(-1, 0)
+        self.around.counters.add("sessions_ended", reason=reason)
+        self.around.counters.add("messages_undelivered", pending)
+
+    def push(self, push: Push) -> None:
+        """Give what a backend says to a session, or to all."""
+        if push.to_all:
+            for live in list(self._by_sid.values()):
+                live.session.push(push.payload, push.is_binary)
+                live.deliver()
+            return
+        found = self._by_sid.get(push.sid or "")
+        if found is None:
+            self.around.counters.add("pushes_dropped", reason="unknown_session")
+        else:
+            found.session.push(push.payload, push.is_binary)
+            found.deliver()
+
+    def outcome(self, item: Item) -> None:
+        """Count how a message has ended."""
+        if not item.is_told:  # else it is said again, on another socket
+            item.is_told = True
+            self.around.counters.add("outcomes", reason=item.code.upper() or "RESULT")
+
+    def stop(self) -> None:
+        """End all sessions, and the links."""
+        for live in list(self._by_sid.values()):
+            live.end("stopped")
+        self.backends.stop()
+
+
+def sessions_of(settings: Settings, around: Iterable[Surroundings]) -> dict[str, Sessions]:
+    """Return the sessions of each tenant in session mode, by its name; nothing is dialled yet."""
+    limits = settings.limits
+    node = Budget(limits.held, limits.memory)
+    places = Budget(limits.sessions, UNBOUNDED)
+    epoch = token_urlsafe(EPOCH_BYTES)
+    return {
+        each.tenant.name: _sessions(limits, each, node, places, epoch)
+        for each in around
+        if each.tenant.mode == "session"
+    }
+
+
+def _sessions(
+    limits: Limits, around: Surroundings, node: Budget, places: Budget, epoch: str
+) -> Sessions:
+    tenant = around.tenant
+    own = tenant.limits
+    terms = Terms(
+        ttl=tenant.session.ttl,
+        window=tenant.session.window,
+        window_bytes=tenant.session.window_bytes,
+        deadline=tenant.session.deadline,
+        grace=tenant.link_grace,
+        first_grace=tenant.dial_timeout,
+        max_message=around.max_message,
+        own_link=not tenant.shares_links,
+        keeps=True,
+    )
+    sessions = Sessions(
+        around,
+        terms,
+        Budget(own.held or limits.held, own.memory or limits.memory, node),
+        Budget(own.sessions or limits.sessions, UNBOUNDED, places),
+        limits.connections_per_ip,
+        token_urlsafe,
+        epoch,
+    )
+    converse: Callable[[], Conversation]
+    if tenant.dialect == backend_v2.NAME:
+        converse = partial(BackendV2, tenant.name)
+    else:
+        converse = partial(BackendV1, tenant.shares_links)
+    if tenant.shares_links:
+        sessions.backends = SharedLinks(around, converse, sessions.push, tenant.links)
+    else:
+        sessions.backends = OwnLinks(around, converse, sessions.push)
+    return sessions

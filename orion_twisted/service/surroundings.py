@@ -1,0 +1,92 @@
+"""What the browsers of a tenant work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from attrs import frozen
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.logger import Logger
+
+from orion_twisted.core.backoff import Backoff
+from orion_twisted.core.counters import Counters
+from orion_twisted.core.settings import Tenant
+from orion_twisted.net.links import Loss
+
+RETURNS_PER_SECOND = 200
+"""How fast the browsers of a gateway that stops may come back, to the one that follows."""
+LEAST_RETURN = 0.5
+"""Seconds that even a few of them are spread over."""
+
+
+def _nobody() -> int:
+    """Stand in for a gateway that counts its browsers."""
+    return 0
+
+
+def _count_nothing(change: int) -> None:
+    """Stand in for a gateway that waits for links when it stops."""
+
+
+@frozen
+class Surroundings:
+    """
+    What a browser's end works with.
+
+    Attributes:
+        tenant: whose browser it is.
+        endpoints: the tenant's backends, each with the text that logs call it by.
+        max_message: largest message, in bytes.
+        idle: seconds without a message after which a browser is closed; 0 means never.
+        max_frame: largest payload of a link's frame, in session mode.
+        ping_every, ping_timeout: how often a link is asked whether it lives, and for how long an
+            answer may take, in seconds; in session mode.
+        hello_time: how long a browser may take to say hello, in seconds; in session mode.
+        browsers: how many there are on the node.
+        link_count: told of each link that comes up (1), and when it has delivered all (-1).
+        message_rate, byte_rate: messages, and payload bytes, per second of one browser; 0 for no
+            limit.
+        backoff: makes the waits between attempts to dial.
+        counters: what to add to.
+        clock: the reactor, or a test's clock.
+    """
+
+    _log = Logger()
+
+    tenant: Tenant
+    endpoints: Sequence[tuple[str, IStreamClientEndpoint]]
+    max_message: int
+    idle: float
+    backoff: Callable[[], Backoff]
+    counters: Counters
+    clock: IReactorTime
+    max_frame: int = 0
+    ping_every: float = 20.0
+    ping_timeout: float = 10.0
+    hello_time: float = 5.0
+    browsers: Callable[[], int] = _nobody
+    message_rate: int = 0
+    byte_rate: int = 0
+    link_count: Callable[[int], None] = _count_nothing
+
+    def return_within(self, most: float) -> float:
+        """Return over how many seconds the return of all browsers is to be spread."""
+        return max(min(self.browsers() / RETURNS_PER_SECOND, most), LEAST_RETURN)
+
+    def link_ended(self, loss: Loss, whose: str) -> None:
+        """Count and log that a link is gone."""
+        if loss.error is not None:
+            how = loss.error.code
+            self.counters.add("backend_errors")
+        else:
+            how = "ended" if loss.clean else "broken"
+        self.counters.add("links_lost", reason=how)
+        if loss.cut:
+            self.counters.add("frames_cut")
+        self._log.info(
+            "link of {whose} of {tenant} lost: {how}, {cut} bytes of a frame dropped",
+            whose=whose,
+            tenant=self.tenant.name,
+            how=how,
+            cut=loss.cut,
+        )

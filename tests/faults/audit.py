@@ -1,0 +1,206 @@
+"""
+The promise of session mode, held against what happened.
+
+    for line in audit(evidence): ...
+
+Each check is a function that yields what must not be, a line each; an empty audit is a kept
+promise. `tally` says in numbers what happened, so that one sees that there was something to check.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+
+from tests.faults.books import Message
+from tests.faults.evidence import Arrival, Evidence
+
+NOT_DONE = frozenset({"EXPIRED", "BACKEND_DOWN", "BAD_MESSAGE", "REUSED_ID"})
+"""Outcomes that say that the engine has never seen the message."""
+
+IN_TIME = 0.5
+"""Seconds before a deadline until which an answer is surely in time."""
+
+TRANSIT = 4.0
+"""Seconds that bytes may be on their way to an engine: the longest stall, and some more."""
+
+
+def complaints(evidence: Evidence) -> Iterator[str]:
+    """What the browsers themselves have noticed."""
+    for book in evidence.books:
+        yield from book.complaints
+
+
+def without_outcome(evidence: Evidence) -> Iterator[str]:
+    """Every message has an outcome, unless its session ended before it."""
+    for message in evidence.messages.values():
+        if message.outcome is None and not message.lost_with:
+            yield f"{message.order.id} ({message.order.do}) has no outcome"
+
+
+def sent_twice(evidence: Evidence) -> Iterator[str]:
+    """A message that may not be repeated comes to an engine once at most."""
+    for id_, arrivals in evidence.arrivals.items():
+        message = evidence.messages.get(id_)
+        if message is None:
+            yield f"{id_} came to an engine, and nobody has handed it over"
+        elif len(arrivals) > 1 and not message.wish.is_safe:
+            links = ", ".join(arrival.link for arrival in arrivals)
+            yield f"{id_} came to an engine {len(arrivals)} times: on {links}"
+
+
+def told_untruly(evidence: Evidence) -> Iterator[str]:
+    """An outcome says truly whether the engine has, may have or has not seen the message."""
+    for message in evidence.messages.values():
+        outcome, id_ = message.outcome, message.order.id
+        if outcome is None:
+            continue
+        arrived = bool(evidence.arrivals.get(id_))
+        if outcome.name in NOT_DONE and arrived:
+            yield f"{id_} ended as {outcome.name}, but it came to an engine"
+        elif outcome.kind == "result":
+            serials = {write.serial for write in evidence.answers.get(id_, ())}
+            if outcome.serial not in serials:
+                yield f"{id_} has result {outcome.serial}, and the engine wrote {serials}"
+        elif outcome.name == "OUTCOME_UNKNOWN":
+            if not evidence.some_link_broke(message.handed, outcome.at):
+                yield f"{id_} ended as OUTCOME_UNKNOWN, though no link broke"
+        elif outcome.name == "sent" and not arrived:
+            if not evidence.some_link_broke(message.handed, outcome.at + TRANSIT):
+                yield f"{id_} was told as sent, and never came, though no link broke"
+        elif outcome.name in ("TIMEOUT", "EXPIRED"):
+            early = message.handed + evidence.time_of(message) - outcome.at
+            if early > 0.05:
+                yield f"{id_} ended as {outcome.name} {early:.2f} s before its time was over"
+
+
+def results_lost(evidence: Evidence) -> Iterator[str]:
+    """What an engine answers in time, on a link that does not break, is what the browser gets."""
+    for id_, writes in evidence.answers.items():
+        message = evidence.messages.get(id_)
+        if message is None or message.outcome is None or not message.wish.wants_result:
+            continue
+        deadline = message.handed + evidence.time_of(message)
+        for write in writes if message.outcome.kind != "result" else ():
+            arrival = write.link.arrival(write.at)
+            if write.is_first and arrival is not None and arrival < deadline - IN_TIME:
+                yield (
+                    f"{id_} ended as {message.outcome.name}, but was answered on"
+                    f" {write.link.name}, {deadline - arrival:.2f} s before its time was over"
+                )
+
+
+def out_of_order(evidence: Evidence) -> Iterator[str]:
+    """Messages of a session come to the engines in the order of their numbers."""
+    by_session: dict[str, list[tuple[Arrival, Message]]] = defaultdict(list)
+    for id_, arrivals in evidence.arrivals.items():
+        message = evidence.messages.get(id_)
+        if message is not None:
+            for arrival in arrivals:
+                by_session[message.session].append((arrival, message))
+    for session, found in by_session.items():
+        found.sort(key=lambda each: each[0].at)
+        yield from _out_of_order(session, found)
+
+
+def _out_of_order(session: str, found: list[tuple[Arrival, Message]]) -> Iterator[str]:
+    on_link: dict[str, int] = {}
+    highest = 0
+    for arrival, message in found:
+        n = message.n
+        if n <= on_link.get(arrival.link, 0):
+            yield f"{session}: {n} came after {on_link[arrival.link]}, both on {arrival.link}"
+        on_link[arrival.link] = n
+        # What is read from a link that the gateway has given up already has no place in time.
+        if arrival.late:
+            continue
+        if n < highest and not message.wish.is_safe:
+            yield f"{session}: {n} came on {arrival.link} after {highest} on another link"
+        highest = max(highest, n)
+
+
+def keys_wrong(evidence: Evidence) -> Iterator[str]:
+    """The same message has the same key whenever it comes, and no two have the same."""
+    message_of: dict[str, str] = {}
+    for id_, arrivals in evidence.arrivals.items():
+        keys = {arrival.key for arrival in arrivals if arrival.key is not None}
+        if len(keys) > 1:
+            yield f"{id_} came with the keys {keys}"
+        for key in keys:
+            other = message_of.setdefault(key, id_)
+            if other != id_:
+                yield f"{id_} and {other} came with the same key {key}"
+
+
+def pushes_lost(evidence: Evidence) -> Iterator[str]:
+    """What an engine pushes on a link that does not break comes, or is told as lost."""
+    for book, session in evidence.sessions():
+        arrived = set(session.pushes)
+        missing = []
+        for label in (session.label, "*"):
+            for write in evidence.pushes.get(label, ()):
+                arrival = write.link.arrival(write.at)
+                if arrival is None or write.serial in arrived:
+                    continue
+                # To all of a tenant: to those whose session was there, beyond doubt.
+                if session.began > write.at - 1.0 and label == "*":
+                    continue
+                if session.ended is not None and session.ended < arrival + 1.0:
+                    continue
+                missing.append(write)
+        if len(missing) > session.lost:
+            serials = [write.serial for write in missing[:5]]
+            links = sorted({write.link.name for write in missing})
+            yield (
+                f"{len(missing)} pushes for {session.label} of browser {book.name} never came,"
+                f" {session.lost} were told as lost: {serials} on {links}"
+            )
+
+
+CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
+    complaints,
+    without_outcome,
+    sent_twice,
+    told_untruly,
+    results_lost,
+    out_of_order,
+    keys_wrong,
+    pushes_lost,
+)
+
+
+def audit(evidence: Evidence) -> list[str]:
+    """Return everything that must not be."""
+    return [line for check in CHECKS for line in check(evidence)]
+
+
+def tally(evidence: Evidence) -> list[str]:
+    """Return what happened, in lines of numbers."""
+    messages = evidence.messages.values()
+    outcomes = Counter(
+        "none: " + each.lost_with if each.outcome is None else each.outcome.name
+        for each in messages
+    )
+    seen: Counter[str] = sum((book.seen for book in evidence.books), Counter())
+    repeats = sum(len(arrivals) - 1 for arrivals in evidence.arrivals.values())
+    owed = sum(
+        write.is_first and write.link.arrival(write.at) is not None
+        for writes in evidence.answers.values()
+        for write in writes
+    )
+    pushed = sum(map(len, evidence.pushes.values()))
+    taken = sum(len(session.pushes) for _, session in evidence.sessions())
+    lost = sum(session.lost for _, session in evidence.sessions())
+    broken = sum(link.broke_at is not None for link in evidence.links.values())
+    return [
+        f"messages   {len(messages)}: {_listed(outcomes)}",
+        f"at engines {len(evidence.arrivals)} came, {repeats} of them again;"
+        f" {sum(map(len, evidence.answers.values()))} answers written, {owed} sure to arrive",
+        f"pushes     {pushed} written, {taken} taken, {lost} told as lost",
+        f"links      {len(evidence.links)}, of which {broken} broke",
+        f"browsers   {sum(1 for _ in evidence.sessions())} sessions; {_listed(seen)}",
+    ]
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in counts.most_common())

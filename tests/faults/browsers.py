@@ -1,0 +1,260 @@
+"""
+What both kinds of browser do: sockets that come and go under one book.
+
+They use the `websockets` library and share nothing with the gateway. A browser keeps on coming
+back until it is told to leave; what it is to hand over is wished for::
+
+    browser = BrowserV2("3", door)
+    browser.start()
+    browser.wish(Wish("delay", 20, ttl=5.0))
+    await browser.settled()
+    await browser.leave()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import ClassVar
+
+from attrs import frozen
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.typing import Subprotocol
+
+from tests.faults.books import Book, Message, Wish
+from tests.harness import PATIENCE
+
+COME_BACK_WITHIN = 0.2
+"""Seconds within which a browser comes back after its socket is gone."""
+
+HEARTBEAT = 1.5
+"""Seconds between two pings, and after which a socket that does not answer is given up."""
+
+
+@frozen
+class Door:
+    """
+    Where browsers go in.
+
+    Attributes:
+        port: of the gateway, or of a proxy before it.
+        tls: the context, where TLS is spoken.
+        path: of the WebSocket.
+    """
+
+    port: int
+    tls: ssl.SSLContext | None = None
+    path: str = "/ws"
+
+    async def open(
+        self, subprotocol: str | None, *, heartbeat: float | None = None
+    ) -> ClientConnection:
+        """Return an open WebSocket; see `websockets.asyncio.client.connect` for what it raises."""
+        scheme = "ws" if self.tls is None else "wss"
+        return await connect(
+            f"{scheme}://localhost:{self.port}{self.path}",
+            host="127.0.0.1",
+            port=self.port,
+            ssl=self.tls,
+            proxy=None,
+            compression=None,
+            max_size=None,
+            max_queue=None,
+            subprotocols=None if subprotocol is None else [Subprotocol(subprotocol)],
+            open_timeout=5,
+            close_timeout=1,
+            ping_interval=heartbeat,
+            ping_timeout=heartbeat,
+        )
+
+
+class Browser(ABC):
+    """
+    A browser of one dialect.
+
+    Args:
+        name: the first part of its sessions' labels.
+        door: where it goes in.
+        heartbeat: how often it asks whether the other end is there; None for never.
+        chance: gives a number from 0 to 1, for when it comes back.
+    """
+
+    subprotocol: ClassVar[str | None]
+
+    def __init__(
+        self,
+        name: str,
+        door: Door,
+        *,
+        heartbeat: float | None = HEARTBEAT,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.book = Book(name)
+        self.door = door
+        self.is_leaving = False
+        self._heartbeat = heartbeat
+        self._chance = chance
+        self._wishes: deque[Wish] = deque()
+        self._wake = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._socket: ClientConnection | None = None
+
+    # For whoever drives it
+
+    def start(self) -> None:
+        """Come in, and come back whenever the socket is gone."""
+        self._task = asyncio.create_task(self._come_and_go())
+
+    def wish(self, *wishes: Wish) -> None:
+        """Hand messages over, as soon as there is room for them."""
+        self._wishes.extend(wishes)
+        self._wake.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many wishes have not been handed over yet."""
+        return len(self._wishes)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all was handed over, and every message has an outcome that it can have."""
+        return not self._wishes and not self._open
+
+    async def until(self, condition: Callable[[], object], within: float = PATIENCE) -> None:
+        """Wait until something holds that changes with what the browser hears."""
+        async with asyncio.timeout(within):
+            while not condition():
+                if self._task is not None and self._task.done():
+                    self._task.result()
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def settled(self, within: float = PATIENCE) -> None:
+        await self.until(lambda: self.is_settled, within)
+
+    async def send(self, wish: Wish, within: float = PATIENCE) -> Message:
+        """Hand one message over; return it with its outcome."""
+        count = len(self.book.messages) + len(self._wishes)
+        self.wish(wish)
+        await self.until(
+            lambda: len(self.book.messages) > count and self.book.messages[count].outcome, within
+        )
+        return self.book.messages[count]
+
+    async def leave(self) -> None:
+        """Go for good, in good order."""
+        self.is_leaving = True
+        socket = self._socket
+        if socket is not None:
+            with suppress(ConnectionClosed):
+                await self._say_goodbye(socket)
+            await socket.close()
+        await self._stop()
+
+    async def vanish(self) -> None:
+        """Go for good, without a word."""
+        self.is_leaving = True
+        self.drop_socket()
+        await self._stop()
+
+    def drop_socket(self) -> None:
+        """Lose the socket, without a word."""
+        if self._socket is not None:
+            self._socket.transport.abort()
+
+    async def _stop(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    # Sockets
+
+    async def _come_and_go(self) -> None:
+        while not self.is_leaving:
+            try:
+                async with asyncio.timeout(5):
+                    socket = await self.door.open(self.subprotocol, heartbeat=self._heartbeat)
+            except (OSError, WebSocketException, EOFError):
+                self.book.seen["refused or cut on the way in"] += 1
+            else:
+                await self._live(socket)
+            self._changed.set()
+            await asyncio.sleep(self._chance() * COME_BACK_WITHIN)
+
+    async def _live(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        writer: asyncio.Task[None] | None = None
+        try:
+            await self._attach(socket)
+            self._wake.set()
+            self._changed.set()
+            writer = asyncio.create_task(self._write(socket))
+            while True:
+                self._take(await socket.recv())
+                self._changed.set()
+        except ConnectionClosed as error:
+            code = None if error.rcvd is None else error.rcvd.code
+            self.book.seen[f"closed with {code}"] += 1
+        finally:
+            if writer is not None:
+                writer.cancel()
+                with suppress(asyncio.CancelledError, ConnectionClosed):
+                    await writer
+            # Whatever is left of it is not worth waiting for.
+            socket.transport.abort()
+            self._socket = None
+            self._detached(time.monotonic())
+
+    async def _write(self, socket: ClientConnection) -> None:
+        with suppress(ConnectionClosed):
+            await self._write_old(socket)
+            while True:
+                self._wake.clear()
+                while self._wishes and self._has_room(self._wishes[0]):
+                    await self._hand_over(socket, self._wishes.popleft())
+                    self._changed.set()
+                await self._wake.wait()
+
+    # What the dialects differ in
+
+    @property
+    @abstractmethod
+    def _open(self) -> object:
+        """Whatever has no outcome yet: empty if there is nothing."""
+
+    @abstractmethod
+    async def _attach(self, socket: ClientConnection) -> None:
+        """Do what a new socket begins with."""
+
+    @abstractmethod
+    def _detached(self, now: float) -> None:
+        """The socket is gone."""
+
+    @abstractmethod
+    async def _write_old(self, socket: ClientConnection) -> None:
+        """Write again what the gateway may not have."""
+
+    @abstractmethod
+    def _has_room(self, wish: Wish) -> bool:
+        """Say whether another message may be handed over now."""
+
+    @abstractmethod
+    async def _hand_over(self, socket: ClientConnection, wish: Wish) -> None: ...
+
+    @abstractmethod
+    def _take(self, message: str | bytes) -> None:
+        """Take a message of the gateway."""
+
+    @abstractmethod
+    async def _say_goodbye(self, socket: ClientConnection) -> None:
+        """Say that the session is over, where the dialect has a word for it."""

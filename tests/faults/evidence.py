@@ -1,0 +1,174 @@
+"""
+What is known of a run when it is over: books, ledgers and troubles, put together.
+
+It answers one question that the ledgers alone cannot: was what an engine wrote sure to arrive?
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from attrs import Factory, define, field, frozen
+
+from tests.faults.books import Book, Message, Session
+from tests.faults.proxy import Trouble
+
+ARRIVES_WITHIN = 1.0
+"""Seconds after which the gateway has surely read what the system took for it."""
+
+Event = dict[str, Any]
+
+
+@define(eq=False)
+class LinkLife:
+    """
+    A link, from an engine's side.
+
+    Attributes:
+        name: the engine's name for it.
+        port: by which proxies know it.
+        up, down: when it was there; ``down`` is None while it is.
+        in_order: whether the engine itself ended it in good order.
+        troubles: what a proxy did to it.
+    """
+
+    name: str
+    port: int
+    up: float
+    down: float | None = None
+    in_order: bool = False
+    troubles: list[Trouble] = Factory(list)
+
+    @property
+    def broke_at(self) -> float | None:
+        """When it broke: from then on nothing is sure to arrive. None if it never did."""
+        cuts = [each.start for each in self.troubles if each.kind != "stall"]
+        if self.down is not None and not self.in_order:
+            cuts.append(self.down)
+        return min(cuts, default=None)
+
+    def arrival(self, written: float) -> float | None:
+        """Return when what was written at an instant was surely on its way; None if it may not."""
+        for trouble in sorted(self.troubles, key=lambda each: each.start):
+            if (
+                trouble.kind == "stall"
+                and trouble.start <= written + 0.1
+                and written < trouble.end
+            ):
+                written = trouble.end
+        broke = self.broke_at
+        return None if broke is not None and broke < written + ARRIVES_WITHIN else written
+
+
+@frozen
+class Arrival:
+    """A message at an engine."""
+
+    at: float
+    link: str
+    key: str | None
+    sid: str
+    late: bool
+
+
+@frozen
+class Write:
+    """An answer or a push that the system has taken whole from an engine."""
+
+    at: float
+    link: LinkLife
+    serial: int
+    is_first: bool
+
+
+@define(eq=False)
+class Evidence:
+    """
+    Args:
+        books: of all browsers.
+        events: of all engines, in any order.
+        troubles: of the proxies between the gateway and the engines.
+        deadline: seconds that a message may take that says nothing of it.
+
+    Attributes:
+        messages: all that were handed over, by id.
+        links: by name.
+        arrivals: at the engines, by the message's id, in the order of time.
+        answers: of the engines, by the message's id.
+        pushes: of the engines, by the label that they were for.
+    """
+
+    books: Sequence[Book]
+    events: Sequence[Event]
+    troubles: Iterable[Trouble] = ()
+    deadline: float = 30.0
+    messages: dict[str, Message] = field(init=False)
+    links: dict[str, LinkLife] = field(init=False, factory=dict)
+    arrivals: dict[str, list[Arrival]] = field(init=False)
+    answers: dict[str, list[Write]] = field(init=False)
+    pushes: dict[str, list[Write]] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.messages = {each.order.id: each for book in self.books for each in book.messages}
+        self.arrivals, self.answers = defaultdict(list), defaultdict(list)
+        self.pushes = defaultdict(list)
+        self.events = sorted(self.events, key=lambda event: event["t"])
+        self._read_links()
+        for event in self.events:
+            self._read(event)
+
+    def _read_links(self) -> None:
+        for event in self.events:
+            match event["e"]:
+                case "up":
+                    link = LinkLife(event["link"], event["port"], event["t"])
+                    self.links[link.name] = link
+                case "end":
+                    self.links[event["link"]].in_order = True
+                case "down":
+                    self.links[event["link"]].down = event["t"]
+                case "killed":
+                    for link in self.links.values():
+                        if link.name.startswith(f"{event['name']}/") and link.down is None:
+                            link.down, link.in_order = event["t"], False
+        by_port = defaultdict(list)
+        for trouble in self.troubles:
+            for port in trouble.ports:
+                by_port[port].append(trouble)
+        for link in self.links.values():
+            for trouble in by_port[link.port]:
+                is_over = link.down is not None and link.down + 0.1 < trouble.start
+                if trouble.end >= link.up - 0.1 and not is_over:
+                    link.troubles.append(trouble)
+
+    def _read(self, event: Event) -> None:
+        at = event["t"]
+        match event["e"]:
+            case "got" if event["id"] is not None:
+                self.arrivals[event["id"]].append(
+                    Arrival(at, event["link"], event["key"], event["sid"], event["late"])
+                )
+            case "wrote":
+                write = Write(at, self.links[event["link"]], event["serial"], event["on_time"])
+                self.answers[event["id"]].append(write)
+            case "push":
+                write = Write(at, self.links[event["link"]], event["serial"], True)
+                self.pushes[event["label"]].append(write)
+
+    def sessions(self) -> Iterable[tuple[Book, Session]]:
+        return ((book, session) for book in self.books for session in book.sessions)
+
+    def time_of(self, message: Message) -> float:
+        """Return the seconds that a message may take."""
+        return self.deadline if message.wish.ttl is None else message.wish.ttl
+
+    def some_link_broke(self, since: float, until: float) -> bool:
+        """Say whether any link ended or was cut between two instants."""
+        return any(
+            since <= instant <= until
+            for link in self.links.values()
+            for instant in (link.down, link.broke_at)
+            if instant is not None
+        )

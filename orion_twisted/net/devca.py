@@ -250,7 +250,7 @@ def _load_ca(folder: Path, now: datetime) -> _Authority | None:
         is_ca = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
         key_id = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         fits = is_ca and key.public_key() == certificate.public_key()
-    except (*UNREADABLE, TypeError, x509.ExtensionNotFound):
+    except (*UNREADABLE, x509.ExtensionNotFound):
         fits = False
     if not fits or not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise DevCertificatesError(

@@ -245,6 +245,11 @@ class DamageTests(CertificateFolderTestCase):
         nonsense = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x30\x05ab")
         path = self.put("shop.pem", issue([], common_name="shop.example", extra=[nonsense]).pem)
         self.assert_bad(path, "cannot be understood")
+        odd = issue(["shop.example"], common_name="0shop")
+        text, bits = b"\x0c\x050shop", b"\x03\x05\x00shop"
+        der = odd.certificate.public_bytes(Encoding.DER).replace(text, bits)
+        path = self.put("shop.pem", DER_cert_to_PEM_cert(der).encode(), odd.key_pem)
+        self.assert_bad(path, "cannot be understood")
 
     def test_bad_files_do_not_hide_good_ones(self) -> None:
         """A bad file leaves the others in service."""

@@ -4,12 +4,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
+FUZZER = $(VENV)/.installed-fuzzer
 
-.PHONY: help demo test lint format build clean
+# For each target of `make fuzz`.
+SECONDS ?= 10
+
+.PHONY: help demo test fuzz lint format build clean
 
 help:
 	@echo "make demo     the gateway at work, on https://localhost:8889"
 	@echo "make test     every test, with all that it needs"
+	@echo "make fuzz     coverage-guided fuzzing of all that reads strangers' bytes, about 3 minutes"
 	@echo "make lint     ruff, mypy"
 	@echo "make format   ruff's formatter"
 	@echo "make build    sdist and wheel, in dist/"
@@ -29,6 +34,13 @@ test: $(INSTALLED)
 	@tests/debian-packages
 	$(BIN)/python -m pytest --quiet $(TESTS)
 
+$(FUZZER): $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat --editable '.[fuzz]'
+	@touch $@
+
+fuzz: $(FUZZER)
+	$(BIN)/python -m fuzz --seconds $(SECONDS) $(TARGETS)
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,4 +54,4 @@ build: $(INSTALLED)
 	$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) .venv-sslyze build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis _trial_temp* htmlcov .coverage
+	rm -rf $(VENV) .venv-sslyze build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz _trial_temp* htmlcov .coverage

@@ -42,10 +42,13 @@ class Budget:
         self.bytes += size
         if self._whole is not None:
             self._whole.change(messages, size)
-        if self._waiting and not self.is_full:
+        if self._waiting and not self._is_full_itself():
             waiting, self._waiting = self._waiting, {}
             for callback in waiting:
-                callback()
+                if self.is_full:  # the whole is, or one of those before has filled it again
+                    self.when_room(callback)
+                else:
+                    callback()
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """Have a function called once, from `change`, when there is room; asked twice is once."""

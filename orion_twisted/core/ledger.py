@@ -165,12 +165,16 @@ class Ledger:
             The messages that it had and that may not be sent again. The others wait again, in
             front of all that came after them.
         """
-        had = [entry for entry in self.entries.values() if entry.stage is SENT]
+        had = self.sent()
         safe = [entry for entry in had if entry.is_safe]
         for entry in safe:
             entry.stage = ACCEPTED
         self._waiting.extendleft(reversed(safe))
         return [entry for entry in had if not entry.is_safe]
+
+    def sent(self) -> list[Entry]:
+        """Return the messages that a link has, and whose answer is waited for."""
+        return [entry for entry in self.entries.values() if entry.stage is SENT]
 
     def unsent(self) -> list[Entry]:
         """Return the messages that wait for a link."""

@@ -145,7 +145,9 @@ def pushes_lost(evidence: Evidence) -> Iterator[str]:
                 # To all of a tenant: to those whose session was there, beyond doubt.
                 if session.began > write.at - 1.0 and label == "*":
                     continue
-                if session.ended is not None and session.ended < arrival + 1.0:
+                # A session without a resume is over before its browser knows it.
+                lasts = 1.0 if session.sid else TRANSIT
+                if session.ended is not None and session.ended < arrival + lasts:
                     continue
                 missing.append(write)
         if len(missing) > session.lost:

@@ -20,6 +20,8 @@ ACK_AFTER = 16
 """Messages after which it says what it has, if it has nothing else to say."""
 ACK_WITHIN = 1.0
 """Seconds after which it does."""
+TRANSIT = 2.0
+"""Seconds that a message of the gateway may have been on its way, through a stall."""
 
 
 class BrowserV2(Browser):
@@ -42,6 +44,7 @@ class BrowserV2(Browser):
         self.seen = 0
         self.welcome: Header = {}
         self._n = 0
+        self._heard_at = 0.0
         self._acknowledged = 0
         self._pending: dict[int, Message] = {}
         self._bytes = 0
@@ -70,12 +73,16 @@ class BrowserV2(Browser):
             self.book.seen["resumed"] += 1
             self._resume(header)
         self.key = header["key"]
+        self._heard_at = time.monotonic()
         self._acker = asyncio.create_task(self._acknowledge_in_time(socket))
 
     def _begin(self, header: Header) -> None:
         now = time.monotonic()
         if self.sid:
             self.book.seen["sessions gone"] += 1
+            left = self._heard_at + header["ttl"] / 1000 - TRANSIT - now
+            if left > 0:
+                self.book.complain(f"session {self.book.session.label} is gone {left:.1f} s early")
             self.book.end(now, "its session")
         if header["recovered"] or header["ack"] or header.get("lost"):
             self.book.complain(f"a new session begins with {header}")
@@ -182,6 +189,7 @@ class BrowserV2(Browser):
         await socket.send(self._packed(message))
 
     def _take(self, message: str | bytes) -> None:
+        self._heard_at = time.monotonic()
         try:
             header, payload = unpack(message)
         except Unreadable as error:

@@ -13,10 +13,13 @@ from typing import Any
 from attrs import Factory, define, field, frozen
 
 from tests.faults.books import Book, Message, Session
-from tests.faults.proxy import Trouble
+from tests.faults.proxy import HALF_FOR, Trouble
 
 ARRIVES_WITHIN = 1.0
 """Seconds after which the gateway has surely read what the system took for it."""
+
+NOTICED_WITHIN = 2.0
+"""Seconds after which an engine has noticed that the gateway has ended a link."""
 
 Event = dict[str, Any]
 
@@ -48,6 +51,18 @@ class LinkLife:
         if self.down is not None and not self.in_order:
             cuts.append(self.down)
         return min(cuts, default=None)
+
+    def breaks(self) -> list[tuple[float, float]]:
+        """Return between which instants the gateway has noticed that the link is gone."""
+        found = [
+            (each.start, each.end + HALF_FOR)
+            for each in self.troubles
+            if each.kind != "stall" or each.end - each.start > ARRIVES_WITHIN
+        ]
+        if self.down is not None:
+            # An engine that hangs notices it later than the gateway.
+            found.append((self.down - NOTICED_WITHIN, self.down))
+        return found
 
     def arrival(self, written: float) -> float | None:
         """Return when what was written at an instant was surely on its way; None if it may not."""
@@ -165,10 +180,9 @@ class Evidence:
         return self.deadline if message.wish.ttl is None else message.wish.ttl
 
     def some_link_broke(self, since: float, until: float) -> bool:
-        """Say whether any link ended or was cut between two instants."""
+        """Say whether any link ended, or was about to, between two instants."""
         return any(
-            since <= instant <= until
+            start <= until and end >= since
             for link in self.links.values()
-            for instant in (link.down, link.broke_at)
-            if instant is not None
+            for start, end in link.breaks()
         )

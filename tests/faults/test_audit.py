@@ -161,7 +161,7 @@ class AuditTests(TestCase):
             self.assertEqual(len(self.found()), 1, trouble)
 
     def test_result_lost_with_an_orderly_end(self) -> None:
-        """All answers of an engine that ends in good order arrive; those of a killed one may not."""
+        """An engine that ends in good order has its answers delivered; a killed one may not."""
         self.handed(outcome=Outcome("error", "OUTCOME_UNKNOWN", at=12.3))
         self.got(1, 10.1)
         self.wrote(1, 12.0)

@@ -284,7 +284,7 @@ class Wire(asyncio.Protocol):
         self._write(self._codec.huge(), None, False)
 
     def _write(self, data: bytes, note: Note | None, crumbs: bool) -> None:
-        if not self.is_open or self.is_finished:
+        if not self._takes:
             return
         if self._together is not None:
             self._together.append((data, note))
@@ -303,8 +303,13 @@ class Wire(asyncio.Protocol):
             if not self._full:
                 self._taken()
 
+    @property
+    def _takes(self) -> bool:
+        """Whether what is written now may still go anywhere."""
+        return self.is_open and not self.is_finished and not self._transport.is_closing()
+
     def _next_crumb(self) -> None:
-        if not self._crumbs or self.is_finished:
+        if not self._crumbs or not self._takes:
             return
         data, note = self._crumbs.popleft()
         self._transport.write(data)
@@ -349,7 +354,7 @@ class Wire(asyncio.Protocol):
 
     def finish(self) -> None:
         """End it in good order, behind all that was written; reading goes on."""
-        if self.is_open and not self.is_finished and not self._transport.is_closing():
+        if self._takes:
             self.is_finished = True
             goodbye = self._codec.goodbye()
             if goodbye:

@@ -57,7 +57,10 @@ def with_answer_id(payload: bytes, number: int) -> bytes:
         NoObject: it is no JSON object, or its ``msgID`` is no number of this dialect.
     """
     found = _read_answer(payload).call
-    return payload if found == number else ANSWER_ID.put(payload, number)
+    if found == number:
+        return payload
+    change = ANSWER_ID.put if found is None else ANSWER_ID.replace
+    return change(payload, number)
 
 
 class BackendV1(Conversation):
@@ -67,6 +70,8 @@ class BackendV1(Conversation):
     Args:
         shared: whether several sessions speak on the link.
     """
+
+    is_text = True
 
     def __init__(self, shared: bool) -> None:
         super().__init__()
@@ -78,13 +83,14 @@ class BackendV1(Conversation):
             assert entry.own_id is not None
             entry.call = entry.own_id
             self._calls[entry.call] = (session, entry)
+            self._last = max(self._last, entry.call)
             return payload
         try:
             own_id = entry.own_id if not session.terms.keeps else self._own_id(entry)
             has_id = own_id is not None
             entry.own_id = entry.n if own_id is None else own_id
             call = self._last + 1
-            change = REQUEST_ID.replace if has_id else REQUEST_ID.add
+            change = REQUEST_ID.replace if has_id else REQUEST_ID.put
             payload = change(payload, call)
             if self._shared:
                 payload = SESSION.put(payload, session.sid)

@@ -73,6 +73,8 @@ Said: TypeAlias = Answer | Push | Stray | Pong
 class Conversation(ABC):
     """What has been asked on one link and is not answered, by numbers unique on that link."""
 
+    is_text = False
+    """Whether every frame is text."""
     has_notices = False
     """Whether the dialect speaks of sessions that come and go, and of the link's own health."""
 
@@ -103,7 +105,9 @@ class Conversation(ABC):
 
     def forget(self, entry: Entry) -> None:
         """Take note that nobody waits for the answer to a message any more."""
-        self._calls.pop(entry.call, None)
+        _, asked = self._calls.get(entry.call, (None, None))
+        if asked is entry:  # else it has its number from another link
+            del self._calls[entry.call]
 
     def opened(self, session: Session) -> bytes | None:
         """Return the notice that a session's messages come next, where there is one."""
@@ -119,8 +123,9 @@ class Conversation(ABC):
 
     def _asked(self, session: Session, entry: Entry) -> int:
         self._last += 1
-        entry.call = self._last
-        self._calls[self._last] = (session, entry)
+        if entry.wants_result:  # what is said of a notification is dropped, if it ever comes
+            entry.call = self._last
+            self._calls[self._last] = (session, entry)
         return self._last
 
     def _stray(self, call: int) -> Stray:

@@ -26,7 +26,7 @@ COUNTERS: dict[str, str] = {
     "dial_ins": "backends that dialled in, and were let in",
     "dial_ins_refused": "backends that dialled in, and were not, by reason",
     "messages_undelivered": "messages of browsers without an outcome at the end",
-    "token_keys_bad": "times that token keys could not be read again",
+    "token_keys_bad": "times that token keys, or backends' secrets, could not be read again",
     "certificates_bad": "certificate files that could not be used",
 }
 """Every counter, and what it counts."""

@@ -100,6 +100,10 @@ class FrameDecoder(ABC):
             buffer += data
         self._at = 0
 
+    def allow(self, max_payload: int) -> None:
+        """Accept payloads of another size from now on."""
+        self._max_payload = max_payload
+
     @abstractmethod
     def next_payload(self) -> bytes | None:
         """

@@ -118,13 +118,22 @@ class Upgrade:
 
 
 @frozen
+class DialIn:
+    """A WebSocket for a backend that dials in; who it is, it says in its first message."""
+
+    key: bytes = field(repr=False)
+    subprotocol: str | None = None
+    extensions: bytes = b""
+
+
+@frozen
 class Page:
     """A page of ``tenant``'s site."""
 
     tenant: Tenant
 
 
-Decision: TypeAlias = Upgrade | Page | Refused
+Decision: TypeAlias = Upgrade | DialIn | Page | Refused
 Routes: TypeAlias = NameTable[tuple[Tenant, ...]]
 
 
@@ -189,7 +198,26 @@ def _wants_websocket(request: Request) -> bool:
     return any(each.lower() == b"websocket" for each in request.listed(b"upgrade"))
 
 
-def _websocket(request: Request, tenant: Tenant, host: str) -> Decision:
+@frozen
+class _Handshake:
+    """What is left of a WebSocket's opening handshake that is as RFC 6455 has it."""
+
+    key: bytes
+    offered: tuple[str, ...]
+    extensions: bytes
+
+
+def dial_in(request: Request) -> Decision:
+    """Return what becomes of a request for the path where backends dial in."""
+    handshake = _handshake(request)
+    if isinstance(handshake, Refused):
+        return handshake
+    if request.values(b"origin"):
+        return Refused(HTTPStatus.FORBIDDEN, "origin")  # a page has no business here
+    return DialIn(handshake.key)
+
+
+def _handshake(request: Request) -> _Handshake | Refused:
     """Check RFC 6455 section 4.2.1, in the order in which it lists the parts of a handshake."""
     if request.method != "GET":
         return Refused(HTTPStatus.METHOD_NOT_ALLOWED, "method", ((b"Allow", b"GET"),))
@@ -225,13 +253,21 @@ def _websocket(request: Request, tenant: Tenant, host: str) -> Decision:
     extensions = b", ".join(request.values(b"sec-websocket-extensions"))
     if not PLAIN_CHARACTERS.issuperset(extensions):
         return Refused(HTTPStatus.BAD_REQUEST, "extensions")
+    return _Handshake(key[0], tuple(each.decode("ascii") for each in offered), extensions)
+
+
+def _websocket(request: Request, tenant: Tenant, host: str) -> Decision:
+    """Decide on a request for a tenant's WebSocket."""
+    handshake = _handshake(request)
+    if isinstance(handshake, Refused):
+        return handshake
     origins = [value.decode("ascii", "replace") for value in request.values(b"origin")]
     verdict = judge_origin(origins, host, tenant.origins, tenant.allow_no_origin)
     if verdict is OriginVerdict.FOREIGN:
         return Refused(HTTPStatus.FORBIDDEN, "origin")
     try:
         # Taken out for every tenant, so that no token is ever echoed.
-        offer = take_token([each.decode("ascii") for each in offered], request.query)
+        offer = take_token(handshake.offered, request.query)
     except TokenRefused as error:
         return unauthorized(error.reason, error.status)
     if tenant.token is None and verdict is OriginVerdict.NEEDS_TOKEN:
@@ -244,9 +280,9 @@ def _websocket(request: Request, tenant: Tenant, host: str) -> Decision:
         return unauthorized("token_missing", HTTPStatus.UNAUTHORIZED)
     return Upgrade(
         tenant=tenant,
-        key=key[0],
+        key=handshake.key,
         subprotocol=subprotocol,
-        extensions=extensions,
+        extensions=handshake.extensions,
         token=None if tenant.token is None else offer.token,
         token_later=token_later,
     )
@@ -265,7 +301,7 @@ def _first_common(offered: Sequence[str], known: Sequence[str]) -> str | None:
     return next((each for each in offered if each in known), None)
 
 
-def upgrade_request(upgrade: Upgrade, compression: bool) -> bytes:
+def upgrade_request(upgrade: Upgrade | DialIn, compression: bool) -> bytes:
     """
     Return the handshake once more, for the WebSocket library that answers it.
 

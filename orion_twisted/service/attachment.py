@@ -80,7 +80,8 @@ class Attachment(BrowserEnd):
         if session.outbox.is_clogged and not session.terms.own_link:
             self.close(CloseCode.SLOW_CONSUMER, "SLOW_CONSUMER")
             return
-        if self._draining is not None and not session.ledger.pending:
+        has_all = not session.ledger.pending and session.outbox.is_written
+        if self._draining is not None and has_all:
             self._drained()
             return
         live.settle()
@@ -93,8 +94,6 @@ class Attachment(BrowserEnd):
         session = live.session
         # Who does not read its answers does not ask for more.
         welcome = session.may_read_browser and not self._browser_full
-        if not welcome and self._sessions.budget.is_full:
-            self._sessions.budget.when_room(live.settle)
         self._read_browser(welcome)
 
     def _settle(self) -> None:

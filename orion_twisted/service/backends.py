@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from orion_twisted.core.conversation import Conversation, Push
-from orion_twisted.core.frames import decoder, encoder
+from orion_twisted.core.frames import Encoder, decoder, encoder
 from orion_twisted.net.backend import LinkFactory
 from orion_twisted.net.links import FramedLink
 from orion_twisted.service.line import Line, Seat
@@ -58,9 +58,9 @@ class Backends(ABC):
     def line_of(self, seat: Seat) -> Line | None:
         """Return the line that a session is on."""
 
-    def _line(self, is_shared: bool) -> Line:
-        tenant = self._around.tenant
-        return Line(self._around, self, self._converse, encoder(tenant.framing), is_shared)
+    def _line(self, is_shared: bool, encode: Encoder | None = None) -> Line:
+        encode = encode or encoder(self._around.tenant.framing)
+        return Line(self._around, self, self._converse, encode, is_shared)
 
     def _factory(self, line: Line) -> LinkFactory:
         around = self._around
@@ -160,9 +160,13 @@ class SharedLinks(Backends):
             self._dialled.append(links)
             links.start()
 
-    def new_line(self) -> Line:
+    def new_line(self, encode: Encoder) -> Line:
         """Return a line for a backend that has dialled in; it lasts as long as that link."""
-        return self._line(is_shared=True)
+        return self._line(True, encode)
+
+    def __len__(self) -> int:
+        """Return how many lines there are, with a link or without."""
+        return len(self._lines)
 
     def seat(self, seat: Seat) -> None:
         self._line_of[seat] = None

@@ -34,11 +34,13 @@ from orion_twisted.core.errors import BackendDown
 from orion_twisted.core.handshake import (
     RETRY_AFTER,
     Decision,
+    DialIn,
     Page,
     Refused,
     Request,
     Upgrade,
     decide,
+    dial_in,
     routes_of,
     unauthorized,
     unavailable,
@@ -51,8 +53,10 @@ from orion_twisted.net.certchecks import problem_of
 from orion_twisted.net.certfiles import file_name
 from orion_twisted.net.tls import CertificateTable
 from orion_twisted.service.attachment import AttachmentV1, AttachmentV2
+from orion_twisted.service.backends import SharedLinks
 from orion_twisted.service.bridge import Bridge
 from orion_twisted.service.browser_end import BrowserEnd
+from orion_twisted.service.dial_in import DialInFactory, DialInPlaces, DialIns, SocketArrival
 from orion_twisted.service.relay import RelayBridge
 from orion_twisted.service.sessions import sessions_of
 from orion_twisted.service.surroundings import Surroundings
@@ -86,6 +90,7 @@ class Gateway(MultiService):
         counters: what to add to.
         wall_clock: gives the seconds since 1970, by which tokens are dated.
         admin: begins to listen for operators, and gives the port; it is open until the drain ends.
+        dial_in: where backends dial in, and what they have to show.
     """
 
     _log = Logger()
@@ -101,6 +106,7 @@ class Gateway(MultiService):
         counters: Counters | None = None,
         wall_clock: Callable[[], float] = time.time,
         admin: Callable[[], Deferred[IListeningPort]] | None = None,
+        dial_in: DialInPlaces | None = None,
     ) -> None:
         super().__init__()
         limits = settings.limits
@@ -137,6 +143,19 @@ class Gateway(MultiService):
             for tenant in settings.tenants
         }
         self._sessions = sessions_of(settings, self._around.values())
+        self._dial_in = DialInPlaces() if dial_in is None else dial_in
+        self.dial_ins = DialIns(
+            {
+                name.lower(): sessions.backends
+                for name, sessions in self._sessions.items()
+                if isinstance(sessions.backends, SharedLinks)
+            },
+            self._dial_in.secrets,
+            self.counters,
+            clock,
+        )
+        most = max((around.max_frame for around in self._around.values()), default=1)
+        self._dial_in_sockets = browser_factory(limits, most, False, clock)
         self._sockets = {
             name: browser_factory(limits, _socket_limit(around), around.tenant.compression, clock)
             for name, around in self._around.items()
@@ -198,8 +217,10 @@ class Gateway(MultiService):
     def decide(self, request: Request, gate: HttpGate) -> Decision:
         if self._draining:
             return unavailable("draining", RETRY_AFTER)
+        if request.path in self._dial_in.paths and gate.tls_connection is None:
+            return dial_in(request)
         decision = decide(request, self._routes)
-        if isinstance(decision, Refused):
+        if isinstance(decision, Refused | DialIn):
             return decision
         if self._table is not None and not self._may_carry(gate, request):
             refusal = Refused(HTTPStatus.MISDIRECTED_REQUEST, "client_certificate")
@@ -221,7 +242,12 @@ class Gateway(MultiService):
         assert self._table is not None
         return self._table.may_carry(gate.tls_connection, request.host or "")
 
-    def admit(self, upgrade: Upgrade, gate: HttpGate) -> Deferred[Admission | Refused]:
+    def admit(self, upgrade: Upgrade | DialIn, gate: HttpGate) -> Deferred[Admission | Refused]:
+        if isinstance(upgrade, DialIn):
+            socket = self._dial_in_sockets.connect(
+                SocketArrival(self.dial_ins, gate.address), None
+            )
+            return succeed(Admission(socket, upgrade_request(upgrade, compression=False)))
         tenant = upgrade.tenant
         identity = None
         if upgrade.token is not None:
@@ -326,6 +352,8 @@ class Gateway(MultiService):
         failures: list[Failure] = []
         for listen in self._listeners:
             listen(factory).addCallbacks(self._listening, failures.append)
+        for listen in self._dial_in.listeners:
+            listen(DialInFactory(self.dial_ins)).addCallbacks(self._listening, failures.append)
         if self._admin is not None:
             self._admin().addCallbacks(self._admin_ports.append, failures.append)
         if failures:
@@ -364,6 +392,7 @@ class Gateway(MultiService):
         self._draining = True
         ports = [maybeDeferred(port.stopListening) for port in self.ports]
         closed = DeferredList([others, *ports])
+        self.dial_ins.stop()
         for gate in list(self._gates):
             gate.close()
         for bridge in list(self._bridges):

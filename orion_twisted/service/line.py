@@ -126,6 +126,16 @@ class Line:
         return self._link is not None
 
     @property
+    def max_frame(self) -> int:
+        """The largest payload of a frame, either way."""
+        return self._around.max_frame
+
+    @property
+    def speaks_text(self) -> bool:
+        """Whether every frame is text."""
+        return self._talk.is_text
+
+    @property
     def seats(self) -> list[Seat]:
         """The sessions on this line."""
         return list(self._seats.values())
@@ -149,6 +159,8 @@ class Line:
         if seat.is_ready:
             self._ready.remove(seat)
             seat.is_ready = False
+        for entry in seat.session.ledger.sent():
+            self._talk.forget(entry)
         sid = seat.session.sid
         if sid in self._opened:
             self._opened.remove(sid)
@@ -173,6 +185,7 @@ class Line:
             self._link.resumeProducing()
         else:
             self._link.pauseProducing()
+            self._heard = True  # while we do not read we cannot hear it
 
     def _pump(self) -> None:
         """Write what waits, for as long as the link takes it: a message of each, in turns."""
@@ -248,7 +261,7 @@ class Line:
         elif isinstance(said, Push):
             self._counters.add("pushes")
             if said.sid is None and not said.to_all:
-                for seat in self._seats.values():
+                for seat in self.seats:
                     seat.session.push(said.payload, said.is_binary)
                     seat.deliver()
             else:
@@ -292,19 +305,22 @@ class Line:
 
     # Whether the backend is alive
 
+    def greet(self) -> None:
+        """Answer a backend that has said hello, where the dialect has an answer."""
+        self._notice(self._talk.ping())
+
     def _ping(self) -> None:
-        self._heard = False
+        # While we do not read we cannot hear it.
+        self._heard = not (self._is_shared or all(seat.may_read_link for seat in self.seats))
         self._notice(self._talk.ping())
         self._beat = self._clock.callLater(self._around.ping_timeout, self._judge)
 
     def _judge(self) -> None:
         link = self._link
         assert link is not None
-        # While we do not read we cannot hear it.
-        we_listen = self._is_shared or all(seat.may_read_link for seat in self.seats)
         wait = max(self._around.ping_every - self._around.ping_timeout, 0.0)
         self._beat = self._clock.callLater(wait, self._ping)
-        if not self._heard and we_listen:
+        if not self._heard:
             link.fail(BackendError("the backend does not answer a ping"))
 
     # The end

@@ -75,6 +75,7 @@ class LiveSession:
         self._socket: Socket | None = None
         self._timer: IDelayedCall | None = None
         self._timer_at = 0.0
+        self._look: IDelayedCall | None = None
 
     def start(self) -> None:
         """Find a line: from now on messages may go both ways."""
@@ -155,6 +156,20 @@ class LiveSession:
             line.settle(self)
         if self._socket is not None:
             self._socket.settle()
+        session, budget = self.session, self._sessions.budget
+        if budget.is_full and not (
+            session.may_read_browser and (session.may_read_link or not session.terms.own_link)
+        ):
+            budget.when_room(self._has_room)
+
+    def _has_room(self) -> None:
+        # It is said in the midst of what some session does, perhaps this one: not to be gone into.
+        if self._look is None:
+            self._look = self._clock.callLater(0, self._look_again)
+
+    def _look_again(self) -> None:
+        self._look = None
+        self.settle()
 
     # Time
 
@@ -193,8 +208,9 @@ class LiveSession:
         if self.session.life is Life.ENDED:
             return
         cancel(self._timer)
-        self._timer = None
-        self._sessions.budget.forget(self.settle)
+        cancel(self._look)
+        self._timer = self._look = None
+        self._sessions.budget.forget(self._has_room)
         self._backends.leave(self)
         pending = self.session.end()
         socket, self._socket = self._socket, None
@@ -310,8 +326,9 @@ class Sessions:
         """Give what a backend says to a session, or to all."""
         if push.to_all:
             for live in list(self._by_sid.values()):
-                live.session.push(push.payload, push.is_binary)
-                live.deliver()
+                if live.session.life is not Life.ENDED:  # by what another one was told
+                    live.session.push(push.payload, push.is_binary)
+                    live.deliver()
             return
         found = self._by_sid.get(push.sid or "")
         if found is None:

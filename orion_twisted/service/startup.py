@@ -28,6 +28,7 @@ from orion_twisted.core.addresses import Listener
 from orion_twisted.core.config import advice, load_settings, merge
 from orion_twisted.core.counters import Counters
 from orion_twisted.core.problems import ConfigError, Problem
+from orion_twisted.core.secrets import Secrets
 from orion_twisted.core.settings import Settings
 from orion_twisted.net.certchecks import Unusable
 from orion_twisted.net.certfolder import FolderState, load_folder
@@ -35,8 +36,9 @@ from orion_twisted.net.certwatch import CertificateWatcher
 from orion_twisted.net.clientca import ClientAuthority, read_client_ca
 from orion_twisted.net.proxied import ProxiedFactory
 from orion_twisted.net.tls import CertificateTable
+from orion_twisted.service.dial_in import DialInPlaces
 from orion_twisted.service.gateway import Gateway, Listen
-from orion_twisted.service.reload import Reload, TokenFiles
+from orion_twisted.service.reload import DialInFiles, Reload, TokenFiles, load_secrets
 from orion_twisted.web.admin import Report, admin_site
 from orion_twisted.web.token_keys import load_keys
 from orion_twisted.web.tokens import TokenCheck
@@ -119,6 +121,7 @@ def prepare(settings: Settings, reactor: Any) -> Gateway:
     problems += _missing_sites(settings)
     tokens = list(_tokens(settings, problems))
     endpoints = _endpoints(settings, reactor, problems)
+    secrets = dict(_dial_in_secrets(settings, problems))
     table = None if certificates is None else certificates.table
     counters = Counters()
     listeners = [
@@ -136,11 +139,17 @@ def prepare(settings: Settings, reactor: Any) -> Gateway:
         table=table,
         counters=counters,
         admin=_admin(settings, reactor, counters, lambda: gateway.report()),
+        dial_in=_dial_in_places(settings, reactor, secrets),
     )
     watcher = None
     if certificates is not None:
         watcher = CertificateWatcher(certificates.state, certificates.table, counters, reactor)
-    gateway.addService(Reload(watcher, tokens, counters, reactor))
+    dial_ins = [
+        DialInFiles(tenant.name, Path(tenant.dial_in.token_file), gateway.dial_ins)
+        for tenant in settings.tenants
+        if tenant.dial_in is not None
+    ]
+    gateway.addService(Reload(watcher, tokens, counters, reactor, dial_ins))
     return gateway
 
 
@@ -182,6 +191,31 @@ def _missing_sites(settings: Settings) -> Iterator[Problem]:
     for tenant in settings.tenants:
         if tenant.site is not None and not Path(tenant.site).is_dir():
             yield Problem(f"tenant.{tenant.name}.site", f"there is no folder {tenant.site}")
+
+
+def _dial_in_secrets(settings: Settings, problems: list[Problem]) -> Iterator[tuple[str, Secrets]]:
+    """Yield what the backends of each tenant have to show, by its name in lower case."""
+    for tenant in settings.tenants:
+        if tenant.dial_in is None:
+            continue
+        try:
+            yield tenant.name.lower(), load_secrets(Path(tenant.dial_in.token_file))
+        except ValueError as error:
+            problems.append(Problem(f"tenant.{tenant.name}.dial_in.token_file", str(error)))
+
+
+def _dial_in_places(
+    settings: Settings, reactor: Any, secrets: Mapping[str, Secrets]
+) -> DialInPlaces:
+    return DialInPlaces(
+        [
+            serverFromString(reactor, place.description).listen
+            for place in settings.dial_in
+            if place.kind != "ws"
+        ],
+        frozenset(place.path for place in settings.dial_in if place.kind == "ws"),
+        secrets,
+    )
 
 
 def _tokens(settings: Settings, problems: list[Problem]) -> Iterator[TokenFiles]:

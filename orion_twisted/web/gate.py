@@ -33,6 +33,7 @@ from twisted.web.http import HTTPChannel
 from orion_twisted.core.admission import Verdict
 from orion_twisted.core.handshake import (
     Decision,
+    DialIn,
     Page,
     Refused,
     Request,
@@ -68,9 +69,9 @@ class Doorkeeper(Seam):
     def decide(self, request: Request, gate: HttpGate) -> Decision:
         """Say what becomes of a request."""
 
-    def admit(self, upgrade: Upgrade, gate: HttpGate) -> Deferred[Admission | Refused]:
+    def admit(self, upgrade: Upgrade | DialIn, gate: HttpGate) -> Deferred[Admission | Refused]:
         """
-        Find a place and a backend for a browser.
+        Find a place and a backend for a browser, or let a backend dial in.
 
         Returns:
             A Deferred that fires with a protocol to hand the socket to, or with a refusal. It is
@@ -254,7 +255,7 @@ class HttpGate(Protocol):
 
     # A WebSocket
 
-    def _admit(self, upgrade: Upgrade) -> None:
+    def _admit(self, upgrade: Upgrade | DialIn) -> None:
         self._stage = Stage.ADMISSION
         self._end_pages()
         self._admission = self._doorkeeper.admit(upgrade, self)

@@ -4,17 +4,20 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
+BENCH = .venv-bench
+BENCH_INSTALLED = $(BENCH)/.installed
 FUZZER = $(VENV)/.installed-fuzzer
 
 # For each target of `make fuzz`.
 SECONDS ?= 10
 
-.PHONY: help demo test fuzz lint format build clean
+.PHONY: help demo test fuzz bench lint format build clean
 
 help:
 	@echo "make demo     the gateway at work, on https://localhost:8889"
 	@echo "make test     every test, with all that it needs"
 	@echo "make fuzz     coverage-guided fuzzing of all that reads strangers' bytes, about 3 minutes"
+	@echo "make bench    what a message costs, here and in other gateways, 3 to 4 minutes"
 	@echo "make lint     ruff, mypy"
 	@echo "make format   ruff's formatter"
 	@echo "make build    sdist and wheel, in dist/"
@@ -41,6 +44,18 @@ $(FUZZER): $(INSTALLED)
 fuzz: $(FUZZER)
 	$(BIN)/python -m fuzz --seconds $(SECONDS) $(TARGETS)
 
+$(BENCH_INSTALLED): setup.cfg bench/peers/package.json
+	@echo "== making $(BENCH) with the gateway and those it is compared with (once, about a minute)"
+	@$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat --editable '.[bench]'
+	@mkdir -p $(BENCH)/node && cp bench/peers/package.json $(BENCH)/node/
+	@npm install --prefix $(BENCH)/node --silent --no-audit --no-fund || echo "== no npm: the bridge on Node is left out"
+	@touch $@
+
+bench: $(BENCH_INSTALLED)
+	@bench/debian-packages
+	$(BENCH)/bin/python bench/run.py --short
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -54,4 +69,4 @@ build: $(INSTALLED)
 	$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) .venv-sslyze build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz _trial_temp* htmlcov .coverage
+	rm -rf $(VENV) $(BENCH) .venv-sslyze build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz _trial_temp* htmlcov .coverage

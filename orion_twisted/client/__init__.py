@@ -1,0 +1,1 @@
+"""A Twisted client of session mode: its sockets may break, its messages have one outcome."""

@@ -117,7 +117,7 @@ class Outbox:
         self._budget = budget
         self._items: dict[int, Item] = {}
         self._unwritten: deque[Item] = deque()
-        self._pushes: deque[int] = deque()  # numbers, perhaps of some that are gone
+        self._pushes: deque[int] = deque()  # the numbers of those that are kept
         self._lost: list[list[int]] = []
 
     def __len__(self) -> int:
@@ -132,6 +132,10 @@ class Outbox:
     def is_written(self) -> bool:
         """Whether nothing waits to be written."""
         return not self._unwritten
+
+    def has_written(self, item: Item) -> bool:
+        """Say whether an item that is kept has been written to the present socket."""
+        return item.s < self._first_unwritten
 
     @property
     def is_clogged(self) -> bool:
@@ -165,9 +169,7 @@ class Outbox:
         while self._pushes and (self._is_over or len(self._items) > self._most_messages):
             if self._pushes[0] >= unwritten:
                 break
-            item = self._items.get(self._pushes.popleft())
-            if item is not None:
-                self._drop_push(item)
+            self._drop_push(self._items[self._pushes.popleft()])
         if not self.can_wait and self._is_over:
             self._shrink_results()
 
@@ -247,8 +249,8 @@ class Outbox:
             self._budget.change(-pushes, -freed)
         while self._unwritten and self._unwritten[0].s <= s:
             self.unwritten_bytes -= len(self._unwritten.popleft().payload) + ITEM_COST
-        if self._pushes and self._pushes[0] <= s:
-            self._pushes = deque(each for each in self._pushes if each > s)
+        while self._pushes and self._pushes[0] <= s:
+            self._pushes.popleft()
         if self._lost and self._lost[0][0] <= s:
             self._lost = [[max(a, s + 1), b] for a, b in self._lost if b > s]
         return known

@@ -108,7 +108,8 @@ class Session:
         self._keys: list[str] = []  # the last one given out, and the one before while it is good
         self._asides: deque[Item] = deque(maxlen=MOST_ASIDES)
         self._told = 0  # the highest n that the browser knows to have arrived
-        self._ack_due: float | None = None
+        self._ack_at: float | None = None  # from then on it is due
+        self._ack_is_due = False
         self._ends_at: float | None = now + terms.ttl
         self._given_up_at: float | None = now + max(terms.grace, terms.first_grace)
         self._no_deadline_before: float | None = None
@@ -146,11 +147,11 @@ class Session:
             raise BadMessage(f"{seen} seen of {self.outbox.highest}")
         self._turn(Turn.ATTACH)
         self.generation += 1
-        self._keys = [key, shown] if shown else [key]
+        # None of them is empty: a session without a key is not to be had by showing nothing.
+        self._keys = [each for each in (key, shown) if each]
         self._asides.clear()
         self._ends_at = None
-        self._told = self.ledger.highest
-        self._ack_due = None
+        self._all_told()
         self.acknowledge(seen)
         self.outbox.attach()
         return not self.outbox.lost
@@ -163,7 +164,7 @@ class Session:
         """Take note that the socket is gone."""
         self._turn(Turn.DETACH)
         self._ends_at = now + self.terms.ttl
-        self._ack_due = None
+        self._ack_at, self._ack_is_due = None, False
         self._asides.clear()
         self.outbox.detach()
 
@@ -175,6 +176,7 @@ class Session:
         self.ledger = Ledger()
         self.outbox.clear()
         self._asides.clear()
+        self._ends_at = self._given_up_at = self._ack_at = self._no_deadline_before = None
         return pending
 
     # From the browser
@@ -220,10 +222,11 @@ class Session:
             return self.fail(entry, Outcome.BACKEND_DOWN)
         if self._no_deadline_before is None or entry.deadline < self._no_deadline_before:
             self._no_deadline_before = entry.deadline
-        if self.ledger.highest - self._told >= ACK_EVERY:
-            self._ack_due = now
-        elif self._ack_due is None and self.terms.keeps:
-            self._ack_due = now + ACK_WITHIN
+        if self.terms.keeps and not self._ack_is_due:
+            if self.ledger.highest - self._told >= ACK_EVERY:
+                self._ack_at, self._ack_is_due = None, True
+            elif self._ack_at is None:
+                self._ack_at = now + ACK_WITHIN
         return None
 
     def _again(self, known: Entry, entry: Entry) -> None:
@@ -231,7 +234,9 @@ class Session:
             self.aside(failure(entry, Outcome.REUSED_ID))
         elif known.stage is DONE:
             assert isinstance(known.outcome, Item)
-            self.aside(known.outcome)
+            # Out of its turn it would let the browser acknowledge what has not been written yet.
+            if self.outbox.has_written(known.outcome):
+                self.aside(known.outcome)
         else:
             stage = "accepted" if known.stage is ACCEPTED else "sent"
             self.aside(Item(RECEIPT, known, code=stage))
@@ -270,13 +275,16 @@ class Session:
         highest = self.ledger.highest
         if highest == self._told:
             return 0
-        self._told = highest
-        self._ack_due = None
+        self._all_told()
         return highest
+
+    def _all_told(self) -> None:
+        self._told = self.ledger.highest
+        self._ack_at, self._ack_is_due = None, False
 
     def is_ack_due(self, now: float) -> bool:
         """Say whether the browser has to be told alone, since no frame carries it."""
-        return self._ack_due is not None and self._ack_due <= now
+        return self._ack_is_due or (self._ack_at is not None and self._ack_at <= now)
 
     # To the link
 
@@ -346,8 +354,8 @@ class Session:
         """The instant at which `wake` has something to do, or may have."""
         at = self._no_deadline_before
         # Looked at for each message: so not by min() over a list.
-        if self._ack_due is not None and (at is None or self._ack_due < at):
-            at = self._ack_due
+        if self._ack_at is not None and (at is None or self._ack_at < at):
+            at = self._ack_at
         if self._ends_at is not None and (at is None or self._ends_at < at):
             at = self._ends_at
         if self._given_up_at is not None and self.ledger.has_waiting:
@@ -366,6 +374,9 @@ class Session:
             The messages that a link still has, and whose answer nobody waits for any more.
         """
         abandoned = []
+        if self._ack_at is not None and self._ack_at <= now:
+            # Noted for when the socket has room: it is not to be woken for again until then.
+            self._ack_at, self._ack_is_due = None, True
         if self._no_deadline_before is not None and self._no_deadline_before <= now:
             for entry in self.ledger.overdue(now):
                 if entry.stage is SENT:

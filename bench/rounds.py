@@ -13,10 +13,11 @@ from typing import Self
 
 from attrs import evolve, frozen
 
+from bench.client import Door, client_context
 from bench.figures import GatewayFacts, Results, ScenarioFacts, Series, Visit
 from bench.frames import LoadError
 from bench.gateways import Gateway, Missing, Place
-from bench.load import Door, Load, client_context
+from bench.load import Load
 from bench.machine import Cpus
 from bench.measure import Window
 from bench.processes import NotStarted, Process, free_port, start_backend

@@ -14,7 +14,8 @@ if not __package__:  # started as a file: its folder is first on the path, not t
 from attrs import evolve
 
 from bench import chart, machine, report
-from bench.gateways import GATEWAYS, Gateway, Orion
+from bench.catalogue import GATEWAYS, Orion
+from bench.gateways import Gateway
 from bench.rounds import Plan, Run, tell_on_stderr
 from bench.scenarios import SCENARIOS
 

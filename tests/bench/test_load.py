@@ -11,8 +11,9 @@ from unittest import TestCase
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
+from bench.client import Door, client_context
 from bench.frames import Lost, WebSocketFraming, WrongReply
-from bench.load import Door, Load, client_context
+from bench.load import Load
 from bench.talks import Cycle, EchoTalk, Talk
 from tests.harness import make_certificates
 
@@ -84,6 +85,7 @@ class LoadTests(TestCase):
                 self.assertEqual(clock.events, ["begin", "end"])
                 self.assertGreater(outcome.count, 0)
                 self.assertGreaterEqual(load.total, outcome.count)
+                self.assertEqual(load.under_way, 0)
                 self.assertEqual(outcome.tls[0], "TLSv1.3")
 
     def test_storm(self) -> None:

@@ -16,7 +16,8 @@ from attrs import evolve
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from bench.backends import BACKENDS
-from bench.gateways import GATEWAYS, Bridge, Gateway, Missing, Orion, Place, as_pkcs12, output
+from bench.catalogue import GATEWAYS, Bridge, Orion, as_pkcs12
+from bench.gateways import Gateway, Missing, Place, output
 from bench.machine import Cpus
 from bench.report import from_json
 from bench.rounds import Plan, Run

@@ -56,6 +56,7 @@ class Entry:
         "size",
         "stage",
         "wants_result",
+        "was_sent",
     )
 
     def __init__(
@@ -77,6 +78,8 @@ class Entry:
         self.deadline = deadline
         self.own_id = own_id
         self.stage = ACCEPTED
+        self.was_sent = False
+        """Whether a link has had it that is gone: then it may have been done, though it waits."""
         self.size = len(payload)
         # Keyed at random for each process (SipHash): nobody can make two payloads alike.
         self.digest = hash(payload)
@@ -169,6 +172,7 @@ class Ledger:
         safe = [entry for entry in had if entry.is_safe]
         for entry in safe:
             entry.stage = ACCEPTED
+            entry.was_sent = True
         self._waiting.extendleft(reversed(safe))
         return [entry for entry in had if not entry.is_safe]
 

@@ -126,7 +126,12 @@ class Outbox:
     @property
     def has_room(self) -> bool:
         """Whether there is room for more: else the link is held back, if it can be."""
-        return not self._items or (self.bytes < self._most_bytes and not self._budget.is_full)
+        return not self._items or (self.is_within_its_own and not self._budget.is_full)
+
+    @property
+    def is_within_its_own(self) -> bool:
+        """Whether what is kept is less than this session may keep, whatever others do."""
+        return self.bytes < self._most_bytes
 
     @property
     def is_written(self) -> bool:

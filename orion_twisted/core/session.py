@@ -16,7 +16,7 @@ from attrs import frozen
 
 from orion_twisted.core.budget import Budget
 from orion_twisted.core.errors import BadMessage, LocalError, Outcome
-from orion_twisted.core.ledger import ACCEPTED, DONE, SENT, Entry, Ledger
+from orion_twisted.core.ledger import DONE, SENT, Entry, Ledger
 from orion_twisted.core.outbox import PUSH, RECEIPT, RESULT, Item, Outbox, failure
 
 ACK_EVERY = 16
@@ -238,7 +238,8 @@ class Session:
             if self.outbox.has_written(known.outcome):
                 self.aside(known.outcome)
         else:
-            stage = "accepted" if known.stage is ACCEPTED else "sent"
+            is_sent = known.stage is SENT or known.was_sent
+            stage = "sent" if is_sent else "accepted"
             self.aside(Item(RECEIPT, known, code=stage))
 
     def aside(self, item: Item) -> None:
@@ -311,7 +312,11 @@ class Session:
             entry = self.ledger.next_waiting()
             if entry is None or now < entry.deadline:
                 return entry
-            self.fail(entry, Outcome.EXPIRED)
+            self._too_late(entry)
+
+    def _too_late(self, entry: Entry) -> None:
+        """Fail a message that still waits, and whose time is over."""
+        self.fail(entry, Outcome.TIMEOUT if entry.was_sent else Outcome.EXPIRED)
 
     def sent(self, entry: Entry) -> None:
         """Take note that the link has a message: for a notification, that is its outcome."""
@@ -325,7 +330,11 @@ class Session:
     @property
     def may_read_link(self) -> bool:
         """Whether more from the link is welcome, if the link is this session's own."""
-        return self.outbox.has_room
+        outbox = self.outbox
+        # A full tenant gets room by the answers to what is pending, and by what browsers then
+        # acknowledge; neither would ever be read if nobody were.
+        is_waited_for = self.life is Life.ATTACHED and self.ledger.pending > 0
+        return outbox.has_room or (is_waited_for and outbox.is_within_its_own)
 
     def answered(self, entry: Entry, payload: bytes, is_binary: bool, ok: bool) -> None:
         """Take the answer to a message, which is still SENT."""
@@ -383,9 +392,10 @@ class Session:
                     abandoned.append(entry)
                     self.fail(entry, Outcome.TIMEOUT)
                 else:
-                    self.fail(entry, Outcome.EXPIRED)
+                    self._too_late(entry)
             self._no_deadline_before = self.ledger.next_deadline()
         if self._is_given_up(now):
             for entry in self.ledger.unsent():
-                self.fail(entry, Outcome.BACKEND_DOWN)
+                had = entry.was_sent
+                self.fail(entry, Outcome.OUTCOME_UNKNOWN if had else Outcome.BACKEND_DOWN)
         return abandoned

@@ -509,7 +509,30 @@ class LinkTests(SynchronousTestCase):
         one.ack_to_tell()
         self.assertEqual(one.wake_at, 5.0)
         one.wake(5.0)
-        self.assertEqual(told(one), ["error 1 BACKEND_DOWN"])
+        self.assertEqual(told(one), ["error 1 OUTCOME_UNKNOWN"])
+
+    def test_what_was_sent_once_may_have_been_done(self) -> None:
+        """What waits to be sent again is never said to have been left undone."""
+        one = attached(grace=10.0)
+        for n, deadline in ((1, 3.0), (2, 4.0), (3, 50.0), (4, 3.0), (5, 50.0)):
+            one.take(message(n, safe=True, deadline=deadline), 0.0)
+            if n == 3:
+                self.assertEqual([entry.n for entry in send(one)], [1, 2, 3])
+        one.link_lost(1.0)
+        one.take(message(3, safe=True, deadline=50.0), 2.0)
+        self.assertEqual(told(one), ["receipt 3 sent"])
+        one.wake(3.0)
+        self.assertEqual(told(one), ["error 1 TIMEOUT", "error 4 EXPIRED"])
+        one.link_up()
+        self.assertEqual([entry.n for entry in send(one, 4.0)], [3, 5])
+        self.assertEqual(told(one), ["error 2 TIMEOUT"])
+        one.link_lost(5.0)
+        one.take(message(6, deadline=50.0), 5.0)
+        one.wake(15.0)
+        self.assertEqual(
+            told(one),
+            ["error 3 OUTCOME_UNKNOWN", "error 5 OUTCOME_UNKNOWN", "error 6 BACKEND_DOWN"],
+        )
 
 
 class TimeTests(SynchronousTestCase):
@@ -627,6 +650,35 @@ class PressureTests(SynchronousTestCase):
         self.assertFalse(one.may_read_link)
         one.acknowledge(1)
         self.assertTrue(one.may_read_link)
+
+    def test_a_tenant_full_of_questions(self) -> None:
+        """Answers are read though the tenant is full: they are what makes room."""
+        budget = Budget(3, ROOMY)
+        one = attached(budget, own_link=True)
+        for n in (1, 2, 3):
+            one.take(message(n), 0.0)
+        first, second, third = send(one)
+        one.answered(first, b"yes", False, True)
+        self.assertTrue(budget.is_full)
+        self.assertTrue(one.may_read_link)
+        one.answered(second, b"yes", False, True)
+        one.answered(third, b"x" * 2000, False, True)
+        self.assertFalse(one.may_read_link)  # its own room is used up
+        self.assertTrue(one.may_read_browser)  # its acknowledgements come this way
+        one.acknowledge(3)
+        self.assertTrue(one.may_read_link)
+
+    def test_a_full_tenant_and_nobody_there(self) -> None:
+        """For a browser that is away a full tenant's link is not read beyond one answer."""
+        budget = Budget(3, ROOMY)
+        one = attached(budget, own_link=True)
+        for n in (1, 2, 3):
+            one.take(message(n), 0.0)
+        first, *_ = send(one)
+        one.detach(1.0)
+        self.assertTrue(one.may_read_link)
+        one.answered(first, b"yes", False, True)
+        self.assertFalse(one.may_read_link)
 
 
 class EndTests(SynchronousTestCase):

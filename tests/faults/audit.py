@@ -25,6 +25,10 @@ TRANSIT = 4.0
 """Seconds that bytes may be on their way to an engine: the longest stall, and some more."""
 
 
+SHELL = 200
+"""Bytes that an answer has around its filling, at most."""
+
+
 def complaints(evidence: Evidence) -> Iterator[str]:
     """What the browsers themselves have noticed."""
     for book in evidence.books:
@@ -79,6 +83,8 @@ def results_lost(evidence: Evidence) -> Iterator[str]:
     for id_, writes in evidence.answers.items():
         message = evidence.messages.get(id_)
         if message is None or message.outcome is None or not message.wish.wants_result:
+            continue
+        if message.outcome.name == "TOO_LARGE" and message.order.answer + SHELL > evidence.limit:
             continue
         deadline = message.handed + evidence.time_of(message)
         for write in writes if message.outcome.kind != "result" else ():

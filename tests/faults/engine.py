@@ -182,6 +182,18 @@ class Link:
     def reset(self, heard: Heard, order: Order) -> None:
         self.wire.reset()
 
+    def reset_once(self, heard: Heard, order: Order) -> None:
+        """Break the link when the message comes for the first time; then answer."""
+        if order.id in self._engine.known:
+            self.answer(heard, order)
+        else:
+            self._engine.known.add(order.id)
+            self.wire.reset()
+
+    def answer_when_told(self, heard: Heard, order: Order) -> None:
+        """Keep the answer until the engine is told to let go (`Engine.let_go`)."""
+        self._engine.kept.append(partial(self.answer, heard, order))
+
     def answer_and_leave(self, heard: Heard, order: Order) -> None:
         self.answer(heard, order)
         self.end()
@@ -250,6 +262,8 @@ DEEDS: dict[str, Callable[[Link, Heard, Order], None]] = {
     "cut": Link.cut,
     "end-mid-frame": Link.end_in_mid_frame,
     "reset": Link.reset,
+    "reset-once": Link.reset_once,
+    "keep": Link.answer_when_told,
     "leave": Link.answer_and_leave,
     "huge": Link.answer_and_announce_huge,
     "nonsense": Link.talk_nonsense,
@@ -286,6 +300,10 @@ class Engine:
         self.is_coalescing = False
         self.sayings: list[Callable[[Heard, Order], bytes]] = []
         """Frames for the deed ``say``, which takes one by ``arg``."""
+        self.known: set[str] = set()
+        """Ids of messages that have come once, where that matters."""
+        self.kept: list[Callable[[], None]] = []
+        """Answers that wait for `let_go`."""
         self.hello: bytes | None = None
         """What a link begins with, where the engine has dialled in."""
         self.is_away = False
@@ -341,6 +359,12 @@ class Engine:
         if time.monotonic() >= self._hanging_until:
             for link in list(self.links):
                 link.wire.resume()
+
+    def let_go(self) -> None:
+        """Write all answers that were kept, in the order of their messages."""
+        kept, self.kept = self.kept, []
+        for each in kept:
+            each()
 
     def hello_for(self, token: str) -> bytes:
         """Return what an engine that dials in says first."""

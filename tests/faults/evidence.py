@@ -60,8 +60,8 @@ class LinkLife:
             if each.kind != "stall" or each.end - each.start > ARRIVES_WITHIN
         ]
         if self.down is not None:
-            # An engine that hangs notices it later than the gateway.
-            found.append((self.down - NOTICED_WITHIN, self.down))
+            # An engine that hangs notices it later than the gateway; a gateway under load, too.
+            found.append((self.down - NOTICED_WITHIN, self.down + ARRIVES_WITHIN))
         return found
 
     def arrival(self, written: float) -> float | None:
@@ -106,6 +106,7 @@ class Evidence:
         events: of all engines, in any order.
         troubles: of the proxies between the gateway and the engines.
         deadline: seconds that a message may take that says nothing of it.
+        limit: bytes of the largest payload.
 
     Attributes:
         messages: all that were handed over, by id.
@@ -119,6 +120,7 @@ class Evidence:
     events: Sequence[Event]
     troubles: Iterable[Trouble] = ()
     deadline: float = 30.0
+    limit: int = 64 * 1024
     messages: dict[str, Message] = field(init=False)
     links: dict[str, LinkLife] = field(init=False, factory=dict)
     arrivals: dict[str, list[Arrival]] = field(init=False)

@@ -124,7 +124,9 @@ class AuditTests(TestCase):
         self.handed(outcome=Outcome("error", "OUTCOME_UNKNOWN", at=11))
         self.got(1, 10.1)
         self.assert_found("though no link broke")
-        self.note("down", 10.5, "e1/2", how="broken")
+        self.note("down", 8.0, "e1/2", how="broken")
+        self.assert_found("though no link broke")
+        self.events[-1]["t"] = 10.5
         self.assertEqual(self.found(), [])
 
     def test_notification_lost_without_a_break(self) -> None:

@@ -36,10 +36,14 @@ FAULTS = frozenset(
         CloseCode.INVALID_PAYLOAD,
         CloseCode.TOO_SLOW,
         CloseCode.TOO_FAST,
+        CloseCode.SLOW_CONSUMER,
         CloseCode.BAD_MESSAGE,
+        CloseCode.UNAUTHORIZED,
+        CloseCode.SUPERSEDED,
     }
 )
-"""What a browser is closed for that has itself to blame: it would stall, or flood, on and on."""
+"""What a browser is closed for that would stall, or flood, on and on; or that is not there any
+more, since it has come back on another socket."""
 STALLED_CLOSE_TIMEOUT = 5.0
 """Seconds that a dropped connection has to deliver its last bytes; then it is cut off."""
 FRAMES_A_TURN = 16
@@ -311,6 +315,20 @@ class BrowserProtocol(WebSocketServerProtocol):
         self.transport.abortConnection()
 
     # From the owner
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is sent now goes out: not once either side has begun to close."""
+        return bool(self.state == self.STATE_OPEN)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the other side has broken RFC 6455, or a limit, and was closed for it."""
+        return bool(self.failedByMe)
+
+    def allow(self, max_message: int) -> None:
+        """Take messages of another size from now on, in bytes."""
+        self.maxFramePayloadSize = self.maxMessagePayloadSize = max_message
 
     def send(self, payload: bytes, is_binary: bool) -> None:
         """Send one message; one that comes after the close frame is dropped (RFC 6455 5.5.1)."""

@@ -59,6 +59,7 @@ def object_of(text: bytes) -> bytes:
         ValueError: it is no JSON object.
     """
     try:
+        text.decode()  # inside of what it passes over msgspec does not look
         members = _decode_object(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"not a JSON object: {error}") from None

@@ -103,8 +103,7 @@ class ModelSocket:
     def _hello(self, header: dict[str, Any]) -> None:
         gateway = self._gateway
         session = gateway.sessions.get(header.get("sid", ""))
-        if session is not None and header["key"] not in session.keys:
-            session = None
+        assert session is None or header["key"] in session.keys, "the newest key is shown"
         recovered = session is not None
         if session is None:
             session = gateway.new_session()

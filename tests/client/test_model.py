@@ -152,8 +152,27 @@ class Faults(RuleBasedStateMachine):
 
     @rule()
     @precondition(lambda self: self.socket is not None)
+    def flow(self) -> None:
+        assert self.socket is not None
+        for _ in range(3):
+            self.carry_up(len(self.on_the_way))
+            self.carry_down(len(self.socket.out))
+
+    @rule()
+    @precondition(lambda self: self.socket is not None)
     def cut(self) -> None:
         self.lose_socket()
+
+    @rule(restarts=st.booleans(), up=st.integers(1, 5), down=st.integers(0, 5))
+    def bounce(self, restarts: bool, up: int, down: int) -> None:
+        """Come back at once, to the same gateway or to one that knows nothing any more."""
+        if self.socket is not None:
+            self.lose_socket()
+        if restarts:
+            self.forget()
+        self.connect()
+        self.carry_up(up)
+        self.carry_down(down)
 
     @rule(data=st.data(), verdict=st.sampled_from(["ok", "ok", "not ok", "BACKEND_DOWN"]))
     @precondition(lambda self: self.gateway.pending())
@@ -219,7 +238,7 @@ class Faults(RuleBasedStateMachine):
             self.lose_socket()
         self.connect()
         assert self.socket is not None
-        while self.on_the_way or self.socket.out or self.gateway.pending():
+        for _ in range(100):
             self.carry_up(len(self.on_the_way))
             self.carry_down(len(self.socket.out))
             for session, entry in self.gateway.pending():

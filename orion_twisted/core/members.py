@@ -2,8 +2,9 @@
 Members of a JSON object, read and replaced without touching the rest of its bytes.
 
 Numbers of other people's messages have to be changed on links that many share. The usual object
-is changed in place; one whose spelling could deceive that (escapes in it, or a name twice) is
-taken apart and put together again, with every other value as it was, to the byte.
+is changed in place; one whose spelling could deceive that (the name in escapes, or twice) is
+taken apart and put together again, with every other value as it was, to the byte. A name that
+such an object has twice is left with its last value, as JSON's readers have it.
 """
 
 from __future__ import annotations
@@ -19,10 +20,21 @@ MAX_NUMBER = 2**53 - 1
 
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.encode
+_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+_SURROGATE = re.compile(rb"(?i)\\ud[89a-f][0-9a-f]{2}")
 
 
 class NoObject(ValueError):
     """The payload is no JSON object, or the member that is looked for is not what it has to be."""
+
+
+def _escaped(name: str) -> re.Pattern[bytes]:
+    """
+    Return what finds an escape of one of a name's characters: without any, there is no other
+    spelling of the name. (Escapes of other characters are common: some write no umlaut without.)
+    """
+    escapes = {rf"{ord(each):02x}" for each in name}
+    return re.compile(rb"(?i)\\u00(?:%b)" % "|".join(sorted(escapes)).encode())
 
 
 class Member:
@@ -36,28 +48,28 @@ class Member:
     def __init__(self, name: str) -> None:
         self.name = name
         self._quoted = b'"%b"' % name.encode("ascii")
+        self._escaped = _escaped(name)
         self._in_place = re.compile(
             rb'"%b"[ \t\n\r]*:[ \t\n\r]*(-?[0-9]+)(?=[ \t\n\r]*[,}])' % re.escape(name.encode())
         )
 
     def replace(self, payload: bytes, number: int) -> bytes:
         """Return a JSON object, which has this member, with its number changed."""
-        if payload.count(self._quoted) == 1 and b"\\u" not in payload:
+        if payload.count(self._quoted) == 1 and not self._may_be_escaped(payload):
             found = self._in_place.search(payload)
             if found is not None:
                 start, end = found.span(1)
                 return b"%b%d%b" % (payload[:start], number, payload[end:])
         return _rebuilt(payload, self.name, number)
 
-    def add(self, payload: bytes, number: int) -> bytes:
-        """Return a JSON object, which does not have this member, with it in front."""
-        return _put_first(payload, b"%b:%d" % (self._quoted, number))
-
     def put(self, payload: bytes, number: int) -> bytes:
         """Return a JSON object with this member, whatever was there under its name."""
-        if self._quoted not in payload and b"\\u" not in payload:
-            return self.add(payload, number)
+        if self._quoted not in payload and not self._may_be_escaped(payload):
+            return _put_first(payload, b"%b:%d" % (self._quoted, number))
         return _rebuilt(payload, self.name, number)
+
+    def _may_be_escaped(self, payload: bytes) -> bool:
+        return b"\\u" in payload and self._escaped.search(payload) is not None
 
 
 class Text:
@@ -71,10 +83,13 @@ class Text:
     def __init__(self, name: str) -> None:
         self.name = name
         self._bare = name.encode("ascii")
+        self._escaped = _escaped(name)
 
     def put(self, payload: bytes, value: str) -> bytes:
         """Return a JSON object with this member in front, in place of any that it has."""
-        if self._bare not in payload and b"\\u" not in payload:
+        if self._bare not in payload and not (
+            b"\\u" in payload and self._escaped.search(payload)
+        ):
             return _put_first(payload, b'"%b":%b' % (self._bare, _encode(value)))
         return _rebuilt(payload, self.name, value)
 
@@ -91,7 +106,7 @@ def _rebuilt(payload: bytes, name: str, value: int | str) -> bytes:
     """Return an object put together again, with one member changed, or put in front."""
     try:
         members = _decode_members(payload)
-    except (msgspec.MsgspecError, UnicodeError) as error:  # half a surrogate pair in a name
+    except _UNREADABLE as error:
         raise NoObject(str(error)) from None
     raw = msgspec.Raw(_encode(value))
     if name in members and isinstance(value, int):
@@ -115,7 +130,11 @@ def reader(kind: type[Kind]) -> Callable[[bytes], Kind]:
     def read(payload: bytes) -> Kind:
         try:
             return decode(payload)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        except _UNREADABLE as error:
+            # Half a surrogate pair, which JavaScript writes and reads, msgspec does not.
+            whole = _SURROGATE.sub(rb"\\ufffd", payload)
+            if whole != payload:
+                return read(whole)
             raise NoObject(str(error)) from None
 
     return read

@@ -1,8 +1,10 @@
 """The examples of docs/wire.md can be trusted as test vectors."""
 
 import json
+from collections.abc import Collection
 from unittest import TestCase
 
+from tests.core import test_backend_v1, test_backend_v2, test_browser_v1, test_browser_v2
 from tests.documents import read_page
 from tests.vectors import PAGE, SENDERS, Vector, of, read_vectors, vector, vectors
 
@@ -91,3 +93,24 @@ class ReaderTests(TestCase):
         for text in ("0", "0g", "FF", "00 ff", "00\nff"):
             with self.subTest(text), self.assertRaisesRegex(ValueError, "hexadecimal"):
                 read_vectors(f"<!-- vector: ack, browser, hex -->\n```\n{text}\n```\n")
+
+
+class CheckedTests(TestCase):
+    """None of them is there for show."""
+
+    def test_no_vector_is_left_unchecked(self) -> None:
+        """Each stands in a table of what the gateway reads, or of what it writes; and a test
+        beside each table compares it with the page, to the byte."""
+        v1 = test_backend_v1.VectorTests
+        tables: list[Collection[str]] = [
+            test_browser_v1.READ,
+            test_browser_v1.WRITTEN,
+            test_browser_v2.READ,
+            test_browser_v2.WRITTEN,
+            v1.READ,
+            v1.WRITTEN,
+            test_backend_v2.READ,
+            test_backend_v2.WRITTEN,
+        ]
+        checked = [name for table in tables for name in table]
+        self.assertEqual(sorted(checked), sorted(vectors()))

@@ -32,7 +32,7 @@ class _Request(msgspec.Struct, gc=False):
 
 class _Answer(msgspec.Struct, gc=False):
     call: Number | None = msgspec.field(name="msgID", default=None)
-    sid: str | None = msgspec.field(name="@SESSION", default=None)
+    sid: object = msgspec.field(name="@SESSION", default=None)  # an answer may have any
 
 
 _read_request = reader(_Request)
@@ -114,7 +114,9 @@ class BackendV1(Conversation):
         if said.call is None:
             if not self._shared:
                 return Push(payload)
-            return Stray("shapeless") if said.sid is None else Push(payload, sid=said.sid)
+            if isinstance(said.sid, str):
+                return Push(payload, sid=said.sid)
+            return Stray("shapeless")
         asked = self._calls.pop(said.call, None)
         if asked is None:
             return self._stray(said.call)

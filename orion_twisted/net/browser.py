@@ -67,6 +67,9 @@ class BrowserOwner(Seam):
     def browser_message(self, payload: bytes, is_binary: bool) -> None:
         """One whole message."""
 
+    def browser_rests(self) -> None:
+        """All messages of one read have been told of: write what comes of them now."""
+
     def browser_full(self, full: bool) -> None:
         """The socket's send buffer has passed its mark (``True``), or has room again."""
 
@@ -195,6 +198,11 @@ class BrowserProtocol(WebSocketServerProtocol):
         if self._resting is None:
             self._frames_left = FRAMES_A_TURN
         self._watch_message()
+        self._rest()
+
+    def _rest(self) -> None:
+        if self.owner is not None:
+            self.owner.browser_rests()
 
     def _watch_message(self) -> None:
         """Time a message that has begun and is not whole; one that is whole costs no timer."""
@@ -308,6 +316,7 @@ class BrowserProtocol(WebSocketServerProtocol):
         if not self._paused:
             self.consumeData()
             self._watch_message()
+            self._rest()
             if not self._paused and self._resting is None:
                 self.transport.resumeProducing()
 
@@ -317,7 +326,7 @@ class BrowserProtocol(WebSocketServerProtocol):
     # From the owner
 
     @property
-    def is_open(self) -> bool:
+    def may_send(self) -> bool:
         """Whether what is sent now goes out: not once either side has begun to close."""
         return bool(self.state == self.STATE_OPEN)
 
@@ -334,6 +343,11 @@ class BrowserProtocol(WebSocketServerProtocol):
         """Send one message; one that comes after the close frame is dropped (RFC 6455 5.5.1)."""
         if self.state == self.STATE_OPEN:  # else Autobahn raises
             self.sendMessage(payload, is_binary, doNotCompress=self._may_outgrow(payload))
+
+    def send_all(self, messages: list[tuple[bytes, bool]]) -> None:
+        """Send messages, each a payload and whether it is binary."""
+        for payload, is_binary in messages:
+            self.send(payload, is_binary)
 
     def _may_outgrow(self, payload: bytes) -> bool:
         """Say whether a payload that does not compress might become larger than the limit."""
@@ -372,6 +386,7 @@ class BrowserProtocol(WebSocketServerProtocol):
         if not self._delivering:  # else Autobahn is inside the frame before it
             self.consumeData()  # what is already here goes first, and may pause us again
             self._watch_message()
+            self._rest()
         if not self._paused and self._resting is None:
             # Even if that was the browser's close frame: TLS still waits for its close_notify.
             self.transport.resumeProducing()

@@ -54,6 +54,9 @@ class LinkOwner(Seam):
     def link_payload(self, payload: bytes) -> None:
         """A whole frame's payload, or, on a stream, some bytes."""
 
+    def link_rests(self) -> None:
+        """All frames of one read have been told of: write what comes of them now."""
+
     def link_full(self, full: bool) -> None:
         """The link's send buffer has passed its mark (``True``), or has room again."""
 
@@ -205,6 +208,10 @@ class BackendLink(Protocol, ABC):
         """Write bytes: those of a stream, or of a whole frame."""
         self.transport.write(data)
 
+    def send_all(self, frames: list[bytes]) -> None:
+        """Write whole frames, in one piece."""
+        self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+
     def finish(self) -> None:
         """
         Say that no more is coming, let the backend end its side, and be gone.
@@ -344,6 +351,10 @@ class FramedLink(BackendLink):
 
     def _deliver(self) -> None:
         owner = self.factory.owner
+        self._deliver_to(owner)
+        owner.link_rests()
+
+    def _deliver_to(self, owner: LinkOwner) -> None:
         try:
             for _ in range(PAYLOADS_A_TURN):
                 if self._paused or self._ended:

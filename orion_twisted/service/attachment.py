@@ -15,6 +15,7 @@ from orion_twisted.core.errors import BadMessage, CloseCode, Outcome
 from orion_twisted.core.ledger import Entry
 from orion_twisted.core.outbox import Item, failure
 from orion_twisted.service.browser_end import BrowserEnd, cancel
+from orion_twisted.service.line import AT_ONCE
 from orion_twisted.service.sessions import LiveSession, Sessions
 
 FORCED = 0.8
@@ -67,14 +68,21 @@ class Attachment(BrowserEnd):
             return
         session = live.session
         while not self._browser_full and not self._closing:
-            item = session.next_for_browser()
-            if item is None:
+            messages: list[tuple[bytes, bool]] = []
+            size = 0
+            while size < AT_ONCE:
+                item = session.next_for_browser()
+                if item is None:
+                    break
+                message = self._write(item)
+                if item.s and item.entry is not None:
+                    self._sessions.outcome(item)
+                if message is not None:
+                    messages.append((message, item.is_binary))
+                    size += len(message)
+            if not messages:
                 break
-            message = self._write(item)
-            if item.s and item.entry is not None:
-                self._sessions.outcome(item)
-            if message is not None:
-                self._send(message, item.is_binary)
+            self._send_all(messages)
         if self._closing:
             return
         if session.outbox.is_clogged and not session.terms.own_link:
@@ -95,6 +103,17 @@ class Attachment(BrowserEnd):
         # Who does not read its answers does not ask for more.
         welcome = session.may_read_browser and not self._browser_full
         self._read_browser(welcome)
+
+    def browser_rests(self) -> None:
+        if self._live is not None:
+            self._live.pump()
+            self.deliver()
+
+    def _take(self, live: LiveSession, entry: Entry, now: float) -> None:
+        """Hand a message to the session, and read no more if there is no room for more."""
+        live.take(entry, now)
+        if not live.session.may_read_browser:
+            self.settle()
 
     def _settle(self) -> None:
         if self._live is not None:
@@ -142,6 +161,7 @@ class Attachment(BrowserEnd):
         self._draining = None
         live, self._live = self._live, None
         if live is not None:
+            live.pump()  # what came in the same read as the end counts, too
             self._part(live)
 
     @abstractmethod
@@ -181,7 +201,6 @@ class AttachmentV1(Attachment):
         now = self._clock.seconds()
         if own_id is None:
             session.aside(browser_v1.no_number())
-            self.deliver()
             return
         entry = Entry(
             session.ledger.highest + 1,
@@ -195,10 +214,9 @@ class AttachmentV1(Attachment):
         repeat = self._numbers.look(entry)
         if repeat is browser_v1.Repeat.NEW:
             self._numbers.opened(entry)
-            live.take(entry, now)
+            self._take(live, entry, now)
         elif repeat is browser_v1.Repeat.REUSED:
             session.aside(failure(entry, Outcome.REUSED_ID))
-        self.deliver()
 
     def _write(self, item: Item) -> bytes | None:
         if item.s and item.entry is not None:
@@ -264,7 +282,7 @@ class AttachmentV2(Attachment):
                 deadline=now
                 + (session.terms.deadline if ttl is None else min(ttl, MAX_TTL) / 1000.0),
             )
-            live.take(entry, now)
+            self._take(live, entry, now)
         elif kind == "bye":
             self._live = None
             self.close(CloseCode.NORMAL, "bye")
@@ -272,7 +290,6 @@ class AttachmentV2(Attachment):
             return
         elif kind == "hello":
             raise BadMessage("a second hello")
-        self.deliver()
 
     def _hello(self, header: Header) -> None:
         if header.type != "hello":

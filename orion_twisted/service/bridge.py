@@ -69,6 +69,9 @@ class Bridge(BrowserEnd):
     def _opened(self) -> None:
         self._settle()
 
+    def browser_rests(self) -> None:
+        """Each message has been carried on as it came."""
+
     # From the link
 
     def link_up(self, link: BackendLink) -> None:
@@ -90,6 +93,9 @@ class Bridge(BrowserEnd):
         if self._browser is None or self._closing:
             return
         self._send(*self._from_backend(payload))
+
+    def link_rests(self) -> None:
+        """Each payload has been carried on as it came."""
 
     @abstractmethod
     def link_full(self, full: bool) -> None:

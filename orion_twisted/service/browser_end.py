@@ -79,6 +79,10 @@ class BrowserEnd(ABC):
         """Carry a message; raise BadMessage if it cannot be carried."""
 
     @abstractmethod
+    def browser_rests(self) -> None:
+        """All messages of one read are here."""
+
+    @abstractmethod
     def _settle(self) -> None:
         """Read from each side only while the other one takes it."""
 
@@ -175,6 +179,15 @@ class BrowserEnd(ABC):
         self._counters.add("messages_to_browsers")
         self._counters.add("bytes_to_browsers", len(payload))
         self._browser.send(payload, is_binary)
+
+    def _send_all(self, messages: list[tuple[bytes, bool]]) -> None:
+        """Send the browser, which is there, messages."""
+        assert self._browser is not None
+        if self._idle_timer is not None:
+            self._last_message = self._clock.seconds()
+        self._counters.add("messages_to_browsers", len(messages))
+        self._counters.add("bytes_to_browsers", sum(len(payload) for payload, _ in messages))
+        self._browser.send_all(messages)
 
     def _look_for_life(self) -> None:
         left = self._last_message + self._around.idle - self._clock.seconds()

@@ -23,6 +23,9 @@ from orion_twisted.net.links import Loss
 from orion_twisted.service.browser_end import cancel
 from orion_twisted.service.surroundings import Surroundings
 
+AT_ONCE = 64 * 1024
+"""Bytes of frames that are put together for one write."""
+
 
 class Link(Seam):
     """A connection to a backend, whoever began it (`orion_twisted.net.links.BackendLink`)."""
@@ -33,6 +36,9 @@ class Link(Seam):
 
     def send(self, data: bytes) -> None:
         """Write the bytes of a whole frame."""
+
+    def send_all(self, frames: list[bytes]) -> None:
+        """Write frames, at once where the link can."""
 
     def pauseProducing(self) -> None:
         """Deliver nothing until resumed."""
@@ -118,6 +124,9 @@ class Line:
         self._ready: deque[Seat] = deque()
         self._full = False
         self._heard = False
+        self._is_reading = False
+        self._has_news: dict[Seat, None] = {}
+        """Sessions that have something for their browser since this read began."""
         self._beat: IDelayedCall | None = None
 
     @property
@@ -193,21 +202,31 @@ class Line:
         if link is None:
             return
         ready = self._ready
+        now = self._clock.seconds()
         while ready and not self._full and link.is_open:
-            seat = ready.popleft()
-            session = seat.session
-            now = self._clock.seconds()
-            entry = session.next_for_link(now)
-            if entry is not None:
-                self._order(link, session, entry, now)
-            if session.has_waiting:
-                ready.append(seat)
-            else:
-                seat.is_ready = False
-            if not session.outbox.is_written:
-                seat.deliver()
+            frames: list[bytes] = []
+            size = 0
+            while ready and size < AT_ONCE:
+                seat = ready.popleft()
+                session = seat.session
+                entry = session.next_for_link(now)
+                if entry is not None:
+                    before = len(frames)
+                    self._order(frames, session, entry, now)
+                    size += sum(map(len, frames[before:]))
+                if session.has_waiting:
+                    ready.append(seat)
+                else:
+                    seat.is_ready = False
+                if not session.outbox.is_written:
+                    self._has_news[seat] = None
+            if frames:
+                link.send_all(frames)
+        if self._has_news and not self._is_reading:
+            self._tell_news()
 
-    def _order(self, link: Link, session: Session, entry: Entry, now: float) -> None:
+    def _order(self, frames: list[bytes], session: Session, entry: Entry, now: float) -> None:
+        """Add the frame that says a message, with a notice before it where one is due."""
         talk = self._talk
         try:
             frame = self._encode(talk.order(session, entry, now))
@@ -217,8 +236,8 @@ class Line:
             return
         if talk.has_notices and session.sid not in self._opened:
             self._opened.add(session.sid)
-            self._notice(talk.opened(session))
-        link.send(frame)
+            frames.append(self._encode(talk.opened(session) or b""))
+        frames.append(frame)
         session.sent(entry)
 
     def _notice(self, notice: bytes | None) -> None:
@@ -253,17 +272,27 @@ class Line:
         self._full = full
         self._pump()
 
+    def link_rests(self) -> None:
+        self._is_reading = False
+        self._tell_news()
+
+    def _tell_news(self) -> None:
+        while self._has_news:
+            news, self._has_news = self._has_news, {}
+            for seat in news:
+                seat.deliver()
+
     def link_payload(self, payload: bytes) -> None:
-        self._heard = True
+        self._heard = self._is_reading = True
         said = self._talk.read(payload)
         if isinstance(said, Answer):
             self._answered(said)
         elif isinstance(said, Push):
             self._counters.add("pushes")
             if said.sid is None and not said.to_all:
-                for seat in self.seats:
+                for seat in self._seats.values():
                     seat.session.push(said.payload, said.is_binary)
-                    seat.deliver()
+                    self._has_news[seat] = None
             else:
                 self._owner.push(said)
         elif isinstance(said, Stray):
@@ -274,15 +303,16 @@ class Line:
         entry = answer.entry
         if seat is None or entry.stage is not SENT:
             self._counters.add("answers_dropped", reason="late")
-        elif answer.error:
+            return
+        if answer.error:
             seat.session.fail(entry, Outcome.BACKEND_ERROR, answer.error)
-            seat.deliver()
         elif len(answer.payload) > self._around.max_message:
             seat.session.fail(entry, Outcome.TOO_LARGE)
-            seat.deliver()
         else:
             seat.session.answered(entry, answer.payload, answer.is_binary, answer.ok)
-            seat.deliver()
+        self._has_news[seat] = None
+        if not seat.may_read_link:
+            self.settle(seat)
 
     def link_lost(self, loss: Loss) -> None:
         self._around.link_ended(loss, "sessions" if self._is_shared else "a session")
@@ -305,9 +335,11 @@ class Line:
 
     # Whether the backend is alive
 
-    def greet(self) -> None:
-        """Answer a backend that has said hello, where the dialect has an answer."""
-        self._notice(self._talk.ping())
+    @property
+    def greeting(self) -> bytes | None:
+        """The frame that answers a backend's hello, where the dialect has an answer."""
+        ping = self._talk.ping()
+        return None if ping is None else self._encode(ping)
 
     def _ping(self) -> None:
         # While we do not read we cannot hear it.

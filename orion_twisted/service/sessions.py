@@ -121,10 +121,14 @@ class LiveSession:
             BadMessage: it cannot be of this session.
         """
         self.session.take(entry, now)
-        line = self._backends.line_of(self)
-        if line is not None and self.session.has_waiting:
-            line.wants(self)
         self.arm()
+
+    def pump(self) -> None:
+        """Send the line what waits for it."""
+        if self.session.has_waiting:
+            line = self._backends.line_of(self)
+            if line is not None:
+                line.wants(self)
 
     # From the line
 

@@ -62,6 +62,7 @@ class Owner:
 
     def __init__(self) -> None:
         self.heard: list[object] = []
+        self.rests: list[int] = []
         self.link: BackendLink | None = None
         self.reads = True
         self.gone = 0
@@ -80,6 +81,9 @@ class Owner:
     def link_payload(self, payload: bytes) -> None:
         self.heard.append(payload)
         self.on_payload(payload)
+
+    def link_rests(self) -> None:
+        self.rests.append(len(self.heard))
 
     def link_full(self, full: bool) -> None:
         self.heard.append("full" if full else "room")
@@ -273,6 +277,16 @@ class TurnsTests(LinkTestCase):
         self.clock.advance(0)
         self.assertEqual(self.delivered(), [*self.payloads[PAYLOADS_A_TURN:], b"more"])
         self.assertTrue(self.wire.reading)
+
+    def test_told_when_a_turn_is_over(self) -> None:
+        """The owner hears that there is no more for now: then it writes what comes of it all."""
+        self.bring_up()
+        self.delivered()
+        self.owner.rests.clear()
+        self.wire.hears(self.read)
+        self.assertEqual(self.owner.rests, [len(self.owner.heard)])
+        self.clock.advance(0)
+        self.assertEqual(self.owner.rests[-1], len(self.owner.heard))
 
     def test_paused_between_turns(self) -> None:
         """An owner that is full between two turns gets the rest when it asks for it."""

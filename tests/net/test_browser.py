@@ -82,6 +82,7 @@ class Owner:
 
     def __init__(self) -> None:
         self.heard: list[object] = []
+        self.reads: list[int] = []
         self.browser: BrowserProtocol | None = None
         self.on_message: Callable[[bytes], None] = lambda payload: None
         self.on_open: Callable[[BrowserProtocol], None] = lambda browser: None
@@ -94,6 +95,9 @@ class Owner:
     def browser_message(self, payload: bytes, is_binary: bool) -> None:
         self.heard.append(payload if is_binary else payload.decode())
         self.on_message(payload)
+
+    def browser_rests(self) -> None:
+        self.reads.append(len(self.heard))
 
     def browser_full(self, full: bool) -> None:
         self.heard.append("full" if full else "room")
@@ -504,6 +508,15 @@ class TurnsTests(BrowserTestCase):
         self.clock.advance(0)
         self.assertEqual(self.owner.forget(), [*self.messages[FRAMES_A_TURN:], "more"])
         self.assertTrue(self.wire.reading)
+
+    def test_told_when_a_turn_is_over(self) -> None:
+        """The owner hears that there is no more for now: then it writes what comes of it all."""
+        self.owner.reads.clear()
+        self.owner.forget()
+        self.say(*self.frames)
+        self.assertEqual(self.owner.reads, [FRAMES_A_TURN])
+        self.clock.pump([0, 0])
+        self.assertEqual(self.owner.reads[-1], len(self.messages))
 
     def test_paused_between_turns(self) -> None:
         """An owner that is full between two turns gets the rest when it asks for it."""

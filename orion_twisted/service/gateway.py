@@ -310,13 +310,13 @@ class Gateway(MultiService):
 
     def refused(self, refusal: Refused, gate: HttpGate) -> None:
         self.counters.add("refused", reason=refusal.reason)
-        self._log.warn(
-            "refusing {peer}: {status} {reason}",
-            peer=gate.address,
-            status=int(refusal.status),
-            reason=refusal.reason,
-            tenant=refusal.tenant,
-        )
+        said = {"peer": gate.address, "status": int(refusal.status), "reason": refusal.reason}
+        if refusal.tenant is None:
+            self._log.warn("refusing {peer}: {status} {reason}", tenant=None, **said)
+        else:
+            self._log.warn(
+                "refusing {peer} of {tenant}: {status} {reason}", tenant=refusal.tenant, **said
+            )
 
     def report(self) -> Report:
         """Return how the gateway stands, for its admin pages."""

@@ -40,7 +40,7 @@ WARM_UP = 10
 """Echoes over each scheme, each on a connection of its own, before memory is looked at."""
 
 COUNTED = re.compile(r'^orion_(\w+)_total\{reason="([^"]+)"\} (\d+)', re.MULTILINE)
-LOGGED = re.compile(r"refusing \S+: (\d+) (\w+)$", re.MULTILINE)
+LOGGED = re.compile(r"refusing \S+(?: of \w+)?: (\d+) (\w+)$", re.MULTILINE)
 
 
 @frozen

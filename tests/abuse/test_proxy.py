@@ -184,7 +184,7 @@ class ProxyTests(SiegeTestCase):
                 self.assertEqual(self.outcome(scheme, v2(b"", 0x20, 0x00)), SERVED)
         news = self.news()
         self.assertEqual(news.refused, {"address_full": 2})
-        self.assertIn(f"refusing {CLIENT}: 429 address_full", news.log)
+        self.assertIn(f"refusing {CLIENT} of shop1: 429 address_full", news.log)
         self.assertIn(f"browser {CLIENT} of shop1 is in", news.log)
 
     def test_silence_behind_it(self) -> None:

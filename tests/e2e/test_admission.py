@@ -244,7 +244,7 @@ class TokenTests(AdmissionTestCase):
             self.by_query(token)
             self.by_subprotocol(token)
         log = self.gateway.log
-        self.assertIn("refusing 127.0.0.1: 401 token_expired", log)
+        self.assertIn("refusing 127.0.0.1 of guarded: 401 token_expired", log)
         for token in tokens:
             for part in token.split("."):
                 self.assertNotIn(part, log)

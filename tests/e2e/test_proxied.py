@@ -129,13 +129,13 @@ class ProxiedTests(GatewayTestCase):
                 with self.assertRaises(InvalidStatus) as refused:
                     self.browser(scheme, v1(one))
                 self.assertEqual(refused.exception.response.status_code, 429)
-                self.assertIn(f"refusing {one}: 429", self.gateway.log)
+                self.assertIn(f"refusing {one} of shop: 429", self.gateway.log)
 
     def test_health_check(self) -> None:
         """A proxy that looks for itself is answered, under its own address."""
         raw = self.dial("ws", PROXY, LOCAL + head("GET /nothing HTTP/1.1"))
         self.assertEqual(read_answer(raw).status, 404)
-        self.wait_for_log(f"refusing {re.escape(PROXY)}: 404")
+        self.wait_for_log(f"refusing {re.escape(PROXY)} of shop: 404")
 
     def test_the_proxy_without_a_header(self) -> None:
         """What comes from the proxy without a header is dropped, without a byte of an answer."""

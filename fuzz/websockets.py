@@ -124,6 +124,9 @@ class Owner:
         if self.wait_after and len(self.messages) % self.wait_after == 0:
             self.browsers[0].pauseProducing()
 
+    def browser_rests(self) -> None:
+        pass
+
     def browser_full(self, full: bool) -> None:
         raise AssertionError("the browser takes everything")
 

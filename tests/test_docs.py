@@ -270,6 +270,7 @@ class PageTests(TestCase):
             name.removeprefix("run_") for name in dir(ExampleTests) if name.startswith("run_")
         }
         kinds.add("install")  # tests.test_packaging
+        kinds.add("deploy-hook")  # tests.net.test_certbot
         kinds.update(("mint-php", "mint-node", "mint-python", "token-keys"))  # web.test_minting
         kinds.add("vector")  # tests.vectors
         for page in all_pages():

@@ -20,19 +20,14 @@ from orion_twisted.net.certfolder import load_folder, look
 from orion_twisted.net.certwatch import CertificateWatcher
 from orion_twisted.net.tls import CertificateTable
 from tests.certificates import Issued, empty_folder, issue
+from tests.documents import read_page
 from tests.net.handshakes import visit
 from tests.net.watching import SHORTLY, WatcherTestCase
 
-HOOK = """\
-set -eu
-name=$(basename "$RENEWED_LINEAGE")
-install -d -m 750 "$CERTIFICATES/$name"
-for file in privkey.pem fullchain.pem; do
-    install -m 640 "$RENEWED_LINEAGE/$file" "$CERTIFICATES/$name/.$file"
-    mv "$CERTIFICATES/$name/.$file" "$CERTIFICATES/$name/$file"
-done
-"""
-"""A deploy hook for a gateway that may not read certbot's own folders."""
+(HOOK,) = (each.text for each in read_page("docs/operate.md").blocks if each.kind == "deploy-hook")
+"""The page's deploy hook, for a gateway that may not read certbot's own folders."""
+FOLDER = "/etc/orion/certs"
+"""Where the page has the certificates."""
 
 
 class CertbotTests(WatcherTestCase):
@@ -79,16 +74,25 @@ class CertbotTests(WatcherTestCase):
         """A deploy hook that copies what certbot has renewed is all that is needed."""
         live = empty_folder(self) / "b.example"
         live.mkdir()
+        hook = empty_folder(self) / "deploy-hook"
+        # Who runs the tests is nobody's group but his own.
+        hook.write_text(HOOK.replace(FOLDER, str(self.folder)).replace(" -g orion", ""))
+        hook.chmod(0o755)
         self.start()
         for _ in range(2):
             new = issue(["b.example"])
             (live / "fullchain.pem").write_bytes(new.certificate_pem)
             (live / "privkey.pem").write_bytes(new.key_pem)
-            variables = {"RENEWED_LINEAGE": str(live), "CERTIFICATES": str(self.folder)}
-            subprocess.run(["sh", "-c", HOOK], check=True, env={**os.environ, **variables})
+            subprocess.run([hook], check=True, env={**os.environ, "RENEWED_LINEAGE": str(live)})
             self.wait()
             self.assert_serves("b.example", new)
         self.assertEqual(self.bad_count(), 0)
+        self.assertEqual(
+            sorted(each.name for each in (self.folder / "b.example").iterdir()),
+            ["fullchain.pem", "privkey.pem"],
+        )
+        key = self.folder / "b.example" / "privkey.pem"
+        self.assertEqual(key.stat().st_mode & 0o777, 0o640)
 
     def test_first_one(self) -> None:
         """A folder that certbot makes while the gateway runs is found."""

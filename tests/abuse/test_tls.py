@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import ssl
+import struct
+from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,7 +21,7 @@ from tests.abuse.test_stalls import HELLO
 from tests.certificates import Issued, authority, issue
 from tests.conformance.wire import Target, WireError
 from tests.e2e.answers import upgrade
-from tests.harness import PATIENCE
+from tests.harness import PATIENCE, eventually
 
 OPEN, CLOSED, OTHER = "localhost", "closed.example", "other.example"
 """Hosts of tenants: one that anybody may come to, and two with authorities of their own."""
@@ -89,6 +94,66 @@ class StrictNameTests(SiegeTestCase):
         with self.watched():
             for number in range(500):
                 self.refusal(f"{MARK}-{number}.example")
+
+
+class Opened:
+    """
+    What is opened or read in a folder, by anybody (inotify(7)).
+
+    Args:
+        folder: its files, and the folder itself, which is listed by opening it.
+    """
+
+    IN_ACCESS, IN_OPEN, IN_ISDIR = 0x1, 0x20, 0x40000000
+    EVENT = struct.Struct("iIII")
+    """Watch, what, cookie, and the length of the name that follows."""
+
+    def __init__(self, folder: Path) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._events = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        wanted = self.IN_ACCESS | self.IN_OPEN
+        if libc.inotify_add_watch(self._events, os.fsencode(folder), wanted) < 0:
+            raise OSError(ctypes.get_errno(), "inotify_add_watch")
+
+    def close(self) -> None:
+        os.close(self._events)
+
+    def take(self) -> Counter[str]:
+        """Return how often each file was since the last look; the folder's own name is empty."""
+        found: Counter[str] = Counter()
+        with suppress(BlockingIOError):
+            while data := os.read(self._events, 65536):
+                at = 0
+                while at < len(data):
+                    _, _, _, size = self.EVENT.unpack_from(data, at)
+                    begin = at + self.EVENT.size
+                    at = begin + size
+                    found[os.fsdecode(data[begin:at].rstrip(b"\0"))] += 1
+        return found
+
+
+class UnknownNameTests(SiegeTestCase):
+    """Where unknown names have the fallback's certificate, they cost no more than known ones."""
+
+    schemes = ("wss",)
+
+    def test_no_file_is_opened(self) -> None:
+        """However many names are asked for, no file is opened and no folder listed for them."""
+        names = 400
+        opened = Opened(self.certificates)
+        self.addCleanup(opened.close)
+        with self.watched():
+            opened.take()
+            for number in range(names):
+                with self.gateway.dial() as raw:
+                    anonymous().wrap_socket(raw, server_hostname=f"a{number}.example").close()
+            taken = opened.take()
+        # The folder is listed every second, whoever comes.
+        self.assertLess(taken.pop("", 0), names // 10)
+        self.assertEqual(taken, {})
+        (self.certificates / "new.pem").write_bytes(issue(["new.example"]).pem)
+        # Our own writing is one of these times.
+        eventually(lambda: taken.update(opened.take()) or taken["new.pem"] > 1, "a reader of it")
 
 
 client = partial(issue, ["client.example"], for_servers=False)

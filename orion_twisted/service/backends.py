@@ -33,6 +33,11 @@ class Backends(ABC):
         self._converse = converse
         self.push = push
 
+    @property
+    def tenant(self) -> str:
+        """The name of the tenant whose backends they are."""
+        return self._around.tenant.name
+
     @abstractmethod
     def start(self) -> None:
         """Dial what is there without any session."""
@@ -150,7 +155,6 @@ class SharedLinks(Backends):
         self._lines: list[Line] = []
         self._dialled: list[LinkFactory] = []
         self._line_of: dict[Seat, Line | None] = {}
-        self._stopped = False
 
     def start(self) -> None:
         for _ in range(self._count):
@@ -173,6 +177,8 @@ class SharedLinks(Backends):
         self._place(seat)
 
     def _place(self, seat: Seat) -> None:
+        if seat not in self._line_of:
+            return  # it has ended, by what was done for another one
         up = [line for line in self._lines if line.is_up]
         line = min(up, key=len) if up else None
         self._line_of[seat] = line
@@ -224,7 +230,8 @@ class SharedLinks(Backends):
             self._lines.remove(line)
 
     def stop(self) -> None:
-        for line in self._lines:
+        lines, self._lines = self._lines, []
+        for line in lines:
             line.finish()
         for links in self._dialled:
             links.stop()

@@ -27,7 +27,7 @@ from orion_twisted.net.browser import BrowserProtocol
 from orion_twisted.net.links import BackendLink, FramedLink, LinkOwner, Loss
 from orion_twisted.service.backends import SharedLinks
 from orion_twisted.service.browser_end import cancel
-from orion_twisted.service.line import Line
+from orion_twisted.service.line import Line, Link
 
 FRAMING = "int32"
 """How backends that dial in by TCP frame: before their hello nothing else is known of them."""
@@ -37,6 +37,17 @@ MOST_ARRIVALS = 64
 """How many may be on their way to their hello; further ones are dropped."""
 MOST_INSTANCES = 256
 """How many instances of one tenant may be in; further ones are refused."""
+REFUSALS: Mapping[str, CloseCode] = {
+    "draining": CloseCode.GOING_AWAY,
+    "hello_timeout": CloseCode.TOO_SLOW,
+    "hello_malformed": CloseCode.UNAUTHORIZED,
+    "unauthorized": CloseCode.UNAUTHORIZED,
+    "too_many": CloseCode.OVER_BUDGET,
+}
+"""Why a backend may not be let in, and what it hears of it by WebSocket. In a ``crowd`` it is cut
+off: to wait for its answer would take what there is not enough of."""
+ORDERLY = frozenset({1000, 1001, 1005})
+"""Close codes of a backend that leaves in good order; 1005 stands for none at all."""
 
 
 @frozen
@@ -84,9 +95,9 @@ class DialIns:
         self._stopped = False
 
     def arrived(self, arrival: Arrival) -> bool:
-        """Say whether a connection may say hello."""
+        """Say whether a connection may say hello. One that may not is counted, without a line."""
         if self._stopped or len(self._arrivals) >= MOST_ARRIVALS:
-            self.refused(arrival, "crowd")
+            self._counters.add("dial_ins_refused", reason="draining" if self._stopped else "crowd")
             return False
         self._arrivals.add(arrival)
         return True
@@ -95,39 +106,43 @@ class DialIns:
         """Take note that a connection is in, or gone."""
         self._arrivals.discard(arrival)
 
-    def refused(self, arrival: Arrival, reason: str) -> None:
-        """Count and log that a connection is not let in."""
+    def refuse(self, arrival: Arrival, reason: str) -> None:
+        """Count, log and end a connection. Until it is gone it takes its place at the door."""
         self._counters.add("dial_ins_refused", reason=reason)
         self._log.warn(
             "refusing the backend at {peer}: {reason}", peer=arrival.peer, reason=reason
         )
+        arrival.drop(REFUSALS[reason])
 
-    def line_for(self, arrival: Arrival, payload: bytes, encode: Encoder) -> Line | None:
-        """Return the line of a backend that says hello, or None if it is refused."""
+    def let_in(self, arrival: Arrival, payload: bytes) -> None:
+        """Let a connection in, or refuse it, by what it has said first."""
         try:
             hello = read_hello(payload)
         except BackendError:
-            self.refused(arrival, "hello_malformed")
-            return None
+            self.refuse(arrival, "hello_malformed")
+            return
         name = hello.tenant.lower()
         secrets = self.secrets.get(name)
         if secrets is None or not secrets.match(hello.token):
-            self.refused(arrival, "unauthorized")
-            return None
+            self.refuse(arrival, "unauthorized")
+            return
         backends = self._backends[name]
         if len(backends) >= MOST_INSTANCES:
-            self.refused(arrival, "too_many")
-            return None
+            self.refuse(arrival, "too_many")
+            return
         self._counters.add("dial_ins")
-        self._log.info("backend {peer} of {tenant} is in", peer=arrival.peer, tenant=name)
-        arrival.let_in(backends)
-        return backends.new_line(encode)
+        self._log.info(
+            "backend {peer} of {tenant} is in", peer=arrival.peer, tenant=backends.tenant
+        )
+        self.left(arrival)
+        arrival.join(backends)
 
     def stop(self) -> None:
-        """Let nobody in any more, and drop who stands at the door."""
+        """Let nobody in any more, and send away who stands at the door."""
         self._stopped = True
         for arrival in list(self._arrivals):
-            arrival.drop()
+            if not arrival.is_over:
+                self.refuse(arrival, "draining")
 
 
 class Arrival(ABC):
@@ -137,73 +152,120 @@ class Arrival(ABC):
     Args:
         door: who decides.
         peer: its address, for logs.
+
+    Attributes:
+        is_over: nothing that it says is listened to any more.
     """
 
+    _log = Logger()
     _encode: Encoder
 
     def __init__(self, door: DialIns, peer: str) -> None:
         self.door = door
         self.peer = peer
-        self._line: Line | None = None
         self._backends: SharedLinks | None = None
+        self._line: Line | None = None
+        self._counted: Line | None = None  # until all that was written to it is delivered
+        self.is_over = False
         self._hello: IDelayedCall | None = None
 
-    def let_in(self, backends: SharedLinks) -> None:
-        """Take note whose backend this is."""
+    # To and from the door
+
+    def _wait_for_hello(self) -> None:
+        if self.door.arrived(self):
+            self._hello = self.door.clock.callLater(
+                HELLO_TIME, self.door.refuse, self, "hello_timeout"
+            )
+        else:
+            self.is_over = True
+            self._cut()
+
+    def join(self, backends: SharedLinks) -> None:
+        """Become a line of a tenant's."""
+        cancel(self._hello)
         self._backends = backends
+        self._line = self._counted = line = backends.new_line(self._encode)
+        self._prepare(line)
+        # Before anything else: it tells the backend that it is in.
+        greeting = line.greeting
+        if greeting is not None:
+            self._as_link.send(greeting)
+        line.link_up(self._as_link)
+
+    def drop(self, code: CloseCode) -> None:
+        """End the connection, which is not let in; what it still says is not listened to."""
+        self.is_over = True
+        cancel(self._hello)
+        self._end(code)
+
+    @property
+    @abstractmethod
+    def _as_link(self) -> Link:
+        """What its line writes to."""
 
     @abstractmethod
-    def drop(self) -> None:
-        """End the connection: it is not let in."""
+    def _prepare(self, line: Line) -> None:
+        """Take frames of the line's size, and send them as its backend wants them."""
 
     @abstractmethod
-    def _hand_over(self, line: Line) -> None:
-        """Give the link to its line."""
+    def _end(self, code: CloseCode) -> None:
+        """Say why, where the connection has a way to say it, and end."""
 
-    def _wait_for_hello(self) -> bool:
-        if not self.door.arrived(self):
-            return False
-        self._hello = self.door.clock.callLater(HELLO_TIME, self._too_late)
-        return True
+    @abstractmethod
+    def _cut(self) -> None:
+        """End at once."""
 
-    def _too_late(self) -> None:
-        self.door.refused(self, "hello_timeout")
-        self.drop()
+    # From the link
 
     def link_payload(self, payload: bytes) -> None:
         if self._line is not None:
             self._line.link_payload(payload)
-            return
-        cancel(self._hello)
-        self.door.left(self)
-        line = self.door.line_for(self, payload, self._encode)
-        if line is None:
-            self.drop()
-            return
-        self._line = line
-        self._hand_over(line)
-        line.greet()
+        elif not self.is_over:
+            self.door.let_in(self, payload)
+
+    def link_rests(self) -> None:
+        if self._line is not None:
+            self._line.link_rests()
 
     def link_full(self, full: bool) -> None:
         if self._line is not None:
             self._line.link_full(full)
 
     def link_lost(self, loss: Loss) -> None:
+        """Take note that nothing more comes; may be said again."""
+        line, self._line = self._line, None
+        if line is not None:
+            self._lose(line, loss)
+        elif loss.error is not None and not self.is_over:
+            self.door.refuse(self, "hello_malformed")  # too large a frame, say
+        self.is_over = True
         cancel(self._hello)
         self.door.left(self)
-        line, backends = self._line, self._backends
-        if line is not None and backends is not None:
-            line.link_lost(loss)
-            backends.line_ended(line)
+
+    def _lose(self, line: Line, loss: Loss) -> None:
+        backends = self._backends
+        assert backends is not None
+        if loss.error is not None:
+            self._log.warn(
+                "dropping the backend {peer} of {tenant}: {error}",
+                peer=self.peer,
+                tenant=backends.tenant,
+                error=loss.error,
+            )
+        self._log.info(
+            "backend {peer} of {tenant} is gone", peer=self.peer, tenant=backends.tenant
+        )
+        line.link_lost(loss)
+        backends.line_ended(line)
 
     def link_gone(self) -> None:
-        line, self._line = self._line, None  # it may be said more than once
+        line, self._counted = self._counted, None  # it may be said more than once
         if line is not None:
             line.link_gone()
 
 
 class FramedArrival(Arrival):
-    """A backend that dials in by TCP."""
+    """A backend that dials in by TCP, or on a UNIX socket."""
 
     _encode = staticmethod(encoder(FRAMING))
 
@@ -214,20 +276,25 @@ class FramedArrival(Arrival):
         self.link.factory = _Keeper(self, door.clock)
 
     def link_up(self, link: BackendLink) -> None:
-        if self._wait_for_hello():
+        self._wait_for_hello()
+        if not self.is_over:
             link.resumeProducing()
-        else:
-            link.abort()
 
     def link_proved(self) -> None:
         """Of no use here: nobody dials."""
 
-    def drop(self) -> None:
+    @property
+    def _as_link(self) -> Link:
+        return self.link
+
+    def _prepare(self, line: Line) -> None:
+        self._decoder.allow(line.max_frame)
+
+    def _end(self, code: CloseCode) -> None:
         self.link.abort()
 
-    def _hand_over(self, line: Line) -> None:
-        self._decoder.allow(line.max_frame)
-        line.link_up(self.link)
+    def _cut(self) -> None:
+        self.link.abort()
 
 
 class _Keeper:
@@ -273,40 +340,47 @@ class SocketArrival(Arrival):
         super().__init__(door, peer)
         self._is_binary = True
         self._socket: BrowserProtocol | None = None
-        self._error: BackendError | None = None
 
     # From the socket
 
     def browser_opened(self, browser: BrowserProtocol) -> None:
         self._socket = browser
-        if not self._wait_for_hello():
-            browser.close(CloseCode.OVER_BUDGET, "OVER_BUDGET")
+        browser.allow(MAX_HELLO)
+        self._wait_for_hello()
 
     def browser_message(self, payload: bytes, is_binary: bool) -> None:
-        if self._error is not None:
-            return
         try:
             self.link_payload(payload)
         except BackendError as error:
             self.fail(error)
 
+    def browser_rests(self) -> None:
+        self.link_rests()
+
     def browser_full(self, full: bool) -> None:
         self.link_full(full)
 
     def browser_lost(self, code: int, reason: str) -> None:
-        self._socket = None
-        self.link_lost(Loss(code in (1000, 1001, 1005), error=self._error))
+        socket, self._socket = self._socket, None
+        error = None
+        if socket is not None and socket.has_failed:
+            error = BackendError(f"it broke the rules of WebSocket: {code} {reason}")
+        self.link_lost(Loss(code in ORDERLY and error is None, error=error))
         self.link_gone()
 
     # As a link
 
     @property
     def is_open(self) -> bool:
-        return self._socket is not None and self._error is None
+        return self._socket is not None and self._socket.may_send
 
     def send(self, data: bytes) -> None:
         if self._socket is not None:
             self._socket.send(data, self._is_binary)
+
+    def send_all(self, frames: list[bytes]) -> None:
+        if self._socket is not None:
+            self._socket.send_all([(frame, self._is_binary) for frame in frames])
 
     def pauseProducing(self) -> None:
         if self._socket is not None:
@@ -317,27 +391,35 @@ class SocketArrival(Arrival):
             self._socket.resumeProducing()
 
     def finish(self) -> None:
-        if self._socket is not None:
-            self._socket.close(CloseCode.GOING_AWAY, "draining")
+        self._line, self.is_over = None, True  # nobody waits to hear of its end
+        self._end(CloseCode.GOING_AWAY)
 
     def fail(self, error: BackendError) -> None:
-        self._error = error
-        if self._socket is not None:
-            self._socket.close(error.close_code, error.code)
+        self._end(error.close_code)
+        # Its sessions go on elsewhere now: a backend that hangs would not even answer the close.
+        self.link_lost(Loss(False, error=error))
 
     def abort(self) -> None:
-        if self._socket is not None:
-            self._socket.abort()
+        self._cut()
 
     # At the door
 
-    def drop(self) -> None:
-        if self._socket is not None:
-            self._socket.close(CloseCode.UNAUTHORIZED, "UNAUTHORIZED")
+    @property
+    def _as_link(self) -> Link:
+        return self
 
-    def _hand_over(self, line: Line) -> None:
+    def _prepare(self, line: Line) -> None:
+        assert self._socket is not None
+        self._socket.allow(line.max_frame)
         self._is_binary = not line.speaks_text
-        line.link_up(self)
+
+    def _end(self, code: CloseCode) -> None:
+        if self._socket is not None:
+            self._socket.close(code, code.name)
+
+    def _cut(self) -> None:
+        if self._socket is not None:
+            self._socket.abort()
 
 
 def _text_of(address: Any) -> str:

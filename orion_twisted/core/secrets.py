@@ -8,6 +8,8 @@ from attrs import field, frozen
 
 LEAST_SECRET = 16
 """Characters: a shorter one could be guessed."""
+MOST_SECRET = 1024
+"""Characters: a longer one might not find room in a ``hello``."""
 MOST_SECRETS = 16
 """How many one file may have."""
 
@@ -32,14 +34,17 @@ def read_secrets(text: str) -> Secrets:
     Empty lines, and those that begin with ``#``, count for nothing.
 
     Raises:
-        ValueError: there is none, one is too short, or there are too many.
+        ValueError: there is none, one is too short or too long, or there are too many.
     """
-    lines = [line.strip() for line in text.splitlines()]
-    found = [line.encode() for line in lines if line and not line.startswith("#")]
+    # Not by splitlines(): it would make two secrets of one with an odd character in it.
+    lines = [line.strip() for line in text.split("\n")]
+    found = [line for line in lines if line and not line.startswith("#")]
     if not found:
         raise ValueError("has no secret in it")
     if len(found) > MOST_SECRETS:
         raise ValueError(f"has more than {MOST_SECRETS} secrets")
     if min(map(len, found)) < LEAST_SECRET:
         raise ValueError(f"has a secret of less than {LEAST_SECRET} characters")
-    return Secrets(tuple(found))
+    if max(map(len, found)) > MOST_SECRET:
+        raise ValueError(f"has a secret of more than {MOST_SECRET} characters")
+    return Secrets(tuple(each.encode() for each in found))

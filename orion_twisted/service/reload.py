@@ -59,7 +59,7 @@ def load_secrets(path: Path) -> Secrets:
     if len(text) > MAX_SECRETS_FILE:
         raise ValueError(f"{path} is larger than {MAX_SECRETS_FILE} bytes")
     try:
-        return read_secrets(text.decode())
+        return read_secrets(text.decode("utf-8-sig"))  # with the mark that Windows's editors put
     except UnicodeDecodeError:
         raise ValueError(f"{path} is no UTF-8") from None
     except ValueError as error:
@@ -130,7 +130,7 @@ class Reload(Service):
         Returns:
             A Deferred that fires when what has changed is in service; it never fails.
         """
-        self._log.info("reading certificates and token keys again")
+        self._log.info("reading certificates, token keys and secrets again")
         work: list[Deferred[Any]] = [self._reload_keys(each) for each in self._tokens]
         work += [self._reload_secrets(each) for each in self._dial_ins]
         if self._watcher is not None:

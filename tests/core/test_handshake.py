@@ -12,11 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from orion_twisted.core.handshake import (
     MAX_SUBPROTOCOLS,
+    DialIn,
     Page,
     Refused,
     Request,
     Upgrade,
     decide,
+    dial_in,
     frame_ancestors,
     routes_of,
     unauthorized,
@@ -510,6 +512,64 @@ class PageTests(DecideTestCase):
             self.assertEqual(decision, Page(EDITOR))
 
 
+class DialInTests(SynchronousTestCase):
+    """A backend's request for the path where backends dial in."""
+
+    def assertRefused(self, asked: Request, status: HTTPStatus, reason: str) -> None:
+        decision = dial_in(asked)
+        assert isinstance(decision, Refused), decision
+        self.assertEqual((decision.status, decision.reason), (status, reason))
+
+    def test_by_any_name(self) -> None:
+        """A backend calls the gateway by whatever name or address it has for it."""
+        for host in (b"shop.example", b"gateway.internal:8888", b"10.1.0.1", b"[::1]:8888"):
+            self.assertEqual(dial_in(request(host=host, path="/orion")), DialIn(KEY))
+
+    def test_a_page(self) -> None:
+        """A browser says which page it acts for, and none has any business here."""
+        for origin in (b"https://shop.example", b"http://gateway.internal", b"null", b""):
+            with self.subTest(repr(origin)):
+                asked = request((b"origin", origin), host=b"gateway.internal")
+                self.assertRefused(asked, HTTPStatus.FORBIDDEN, "origin")
+
+    def test_the_rules_of_the_handshake(self) -> None:
+        """RFC 6455 holds for backends, too."""
+        for asked, status, reason in (
+            (request(method="POST"), HTTPStatus.METHOD_NOT_ALLOWED, "method"),
+            (request(upgrade=None), HTTPStatus.UPGRADE_REQUIRED, "not_websocket"),
+            (request(connection=b"close"), HTTPStatus.UPGRADE_REQUIRED, "not_websocket"),
+            (
+                request(sec_websocket_version=b"8"),
+                HTTPStatus.UPGRADE_REQUIRED,
+                "websocket_version",
+            ),
+            (request(sec_websocket_key=b"short"), HTTPStatus.BAD_REQUEST, "websocket_key"),
+            (
+                request((b"content-length", b"5")),
+                HTTPStatus.BAD_REQUEST,
+                "upgrade_with_body",
+            ),
+            (
+                request((b"sec-websocket-protocol", b"a,a")),
+                HTTPStatus.BAD_REQUEST,
+                "subprotocols",
+            ),
+        ):
+            with self.subTest(reason):
+                self.assertRefused(asked, status, reason)
+
+    def test_nothing_is_agreed_to(self) -> None:
+        """Its dialect is the tenant's, and nothing is compressed: an offer changes nothing."""
+        asked = request(
+            (b"sec-websocket-protocol", b"orion.v2, orion.v1"),
+            (b"sec-websocket-extensions", b"permessage-deflate"),
+        )
+        self.assertEqual(dial_in(asked), DialIn(KEY))
+        again = upgrade_request(DialIn(KEY), compression=True)
+        self.assertNotIn(b"Protocol", again)
+        self.assertNotIn(b"Extensions", again)
+
+
 class SecretsTests(SynchronousTestCase):
     """What must not come into a log."""
 
@@ -518,7 +578,7 @@ class SecretsTests(SynchronousTestCase):
         asked = request((b"cookie", b"s3cret"), query="token=s3cret")
         decision = decide(asked, ROUTES)
         self.assertNotIn("s3cret", repr(asked) + repr(decision))
-        self.assertNotIn(KEY.decode(), repr(asked) + repr(decision))
+        self.assertNotIn(KEY.decode(), repr(asked) + repr(decision) + repr(dial_in(asked)))
 
 
 class UnavailableTests(SynchronousTestCase):
@@ -631,7 +691,8 @@ class NeverRaisesTests(SynchronousTestCase):
         ),
     )
     def test_any_request(self, method: str, path: str, headers: list[tuple[bytes, bytes]]) -> None:
-        """Any method, path and headers come to one of the three decisions."""
+        """Any method, path and headers come to one of the known decisions."""
         for asked_path in (path, "/ws"):
             asked = Request(method, asked_path, "", tuple(headers))
             self.assertIsInstance(decide(asked, ROUTES), Upgrade | Page | Refused)
+            self.assertIsInstance(dial_in(asked), DialIn | Refused)

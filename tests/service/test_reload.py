@@ -1,11 +1,11 @@
-"""SIGHUP, and what is read again: token keys, and the watcher's certificates."""
+"""SIGHUP, and what is read again: token keys, backends' secrets, the watcher's certificates."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +19,14 @@ from orion_twisted.core.bearer import TokenRefused
 from orion_twisted.core.counters import Counters
 from orion_twisted.core.settings import TokenSettings
 from orion_twisted.net.certwatch import CertificateWatcher
-from orion_twisted.service.reload import Reload, TokenFiles
+from orion_twisted.service.dial_in import DialIns
+from orion_twisted.service.reload import (
+    MAX_SECRETS_FILE,
+    DialInFiles,
+    Reload,
+    TokenFiles,
+    load_secrets,
+)
 from orion_twisted.web.token_keys import load_keys, signing_key
 from orion_twisted.web.tokens import TokenCheck, mint
 from tests.certificates import empty_folder
@@ -110,9 +117,15 @@ class ReloadTestCase(SynchronousTestCase):
     def check_of(self, tenant: str, path: Path) -> TokenCheck:
         return TokenCheck(tenant, self.settings(path), load_keys(path, ["HS256"]))
 
-    def service(self, tokens: list[TokenFiles], *, tls: bool = True) -> Reload:
+    def service(
+        self,
+        tokens: list[TokenFiles],
+        *,
+        tls: bool = True,
+        dial_ins: Sequence[DialInFiles] = (),
+    ) -> Reload:
         watcher = cast(CertificateWatcher, self.watcher) if tls else None
-        return Reload(watcher, tokens, self.counters, self.reactor)
+        return Reload(watcher, tokens, self.counters, self.reactor, dial_ins)
 
     def start(self) -> None:
         self.reload.startService()
@@ -240,6 +253,103 @@ class TokenKeyTests(ReloadTestCase):
         done = self.reload.reload()
         self.reactor.turn()
         self.assertIsNone(self.successResultOf(done))
+
+
+class SecretsTests(ReloadTestCase):
+    """The secrets of backends that dial in."""
+
+    ONE = "an-engine-shows-this-3f1a"
+    OTHER = "another-one-shows-that-77"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.file = self.file.with_name("engines")
+        self.file.write_text(f"{self.ONE}\n")
+        secrets = {"shop": load_secrets(self.file)}
+        self.door = DialIns({}, secrets, self.counters, self.reactor)
+        self.reload = self.service([], dial_ins=[DialInFiles("Shop", self.file, self.door)])
+        self.start()
+
+    def let_in(self) -> list[str]:
+        return [each for each in (self.ONE, self.OTHER) if self.door.secrets["shop"].match(each)]
+
+    def test_replaced(self) -> None:
+        """After SIGHUP the secrets of the file are those that let in, and no others."""
+        for text, wanted in (
+            (f"{self.ONE}\n{self.OTHER}\n", [self.ONE, self.OTHER]),
+            (f"{self.OTHER}\n", [self.OTHER]),
+        ):
+            before = self.let_in()
+            self.file.write_text(text)
+            self.assertEqual(self.let_in(), before)  # nobody has said so yet
+            with capturedLogs() as logs:
+                self.hang_up()
+            self.assertEqual(self.let_in(), wanted)
+            self.assertEqual([each["tenant"] for each in logs if "tenant" in each], ["Shop"])
+            self.assertNotIn(self.OTHER, str(logs))
+        self.assertEqual(self.counters.get("token_keys_bad"), 0)
+
+    def test_unchanged(self) -> None:
+        """A file that says the same is no news."""
+        secrets = self.door.secrets["shop"]
+        self.file.write_text(f"# the same\n{self.ONE}\n")
+        with capturedLogs() as logs:
+            self.hang_up()
+        self.assertIs(self.door.secrets["shop"], secrets)
+        self.assertEqual([each for each in logs if "tenant" in each], [])
+
+    def test_bad(self) -> None:
+        """A file that is of no use leaves the old secrets in service, is logged and counted."""
+        for number, data in enumerate((b"", b"short\n", b"\xff" * 20, b"# none\n"), 1):
+            self.file.write_bytes(data)
+            with capturedLogs() as logs:
+                self.hang_up()
+            (event,) = (each for each in logs if each["log_level"] is LogLevel.error)
+            self.assertIn(str(self.file), event["problem"])
+            self.assertEqual(event["tenant"], "Shop")
+            self.assertEqual(
+                (self.counters.get("token_keys_bad"), self.let_in()), (number, [self.ONE])
+            )
+        self.file.unlink()
+        self.hang_up()
+        self.assertEqual(self.let_in(), [self.ONE])
+        self.file.write_text(f"{self.OTHER}\n")
+        self.hang_up()
+        self.assertEqual(self.let_in(), [self.OTHER])
+
+
+class LoadSecretsTests(SynchronousTestCase):
+    """`load_secrets`."""
+
+    def setUp(self) -> None:
+        self.file = empty_folder(self) / "engines"
+
+    def assertRefused(self, why: str) -> None:
+        error = self.assertRaises(ValueError, load_secrets, self.file)
+        self.assertEqual(str(error), f"{self.file} {why}")
+
+    def test_as_editors_write_it(self) -> None:
+        """The mark that Windows's editors begin a file with is no part of a secret."""
+        self.file.write_bytes(b"\xef\xbb\xbf" + SECRET + b"\r\n")
+        self.assertTrue(load_secrets(self.file).match(SECRET.decode()))
+
+    def test_what_is_wrong(self) -> None:
+        """The file is named, with what is wrong, and with nothing that is in it."""
+        self.assertRefused("cannot be read: No such file or directory")
+        self.file.mkdir()
+        self.assertRefused("cannot be read: Is a directory")
+        self.file.rmdir()
+        for data, why in (
+            (b"", "has no secret in it"),
+            (b"0123456789abcde", "has a secret of less than 16 characters"),
+            (b"\xff" + SECRET, "is no UTF-8"),
+            (b"#" * (MAX_SECRETS_FILE + 1), f"is larger than {MAX_SECRETS_FILE} bytes"),
+        ):
+            with self.subTest(why):
+                self.file.write_bytes(data)
+                self.assertRefused(why)
+        self.file.write_bytes(SECRET + b"\n" + b"#" * (MAX_SECRETS_FILE - len(SECRET) - 1))
+        self.assertTrue(load_secrets(self.file).match(SECRET.decode()))
 
 
 class SignalTests(ReloadTestCase):

@@ -296,6 +296,71 @@ class PrepareTests(StartupTestCase):
         )
 
 
+DIALLED = """
+listen = ["tcp:8888"]
+dial_in = ["tcp:8887:interface=127.0.0.1", "unix:/run/engines.sock:mode=660", "ws:/orion"]
+
+[tenant.Shop]
+hosts = ["*"]
+backend = "dial-in"
+mode = "session"
+dial_in = { token_file = "keys/engines" }
+"""
+SECRET = "an-engine-shows-this-3f1a"
+
+
+class DialInTests(StartupTestCase):
+    """Backends that dial in."""
+
+    def secrets(self, text: str) -> Path:
+        """Write the file of secrets."""
+        file = self.folder / "keys" / "engines"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    def test_secrets(self) -> None:
+        """What lets backends in is read at the start, whatever the case of the tenant's name."""
+        self.secrets(f"{SECRET}\n")
+        gateway = self.prepared(DIALLED)
+        self.assertEqual(list(gateway.dial_ins.secrets), ["shop"])
+        self.assertTrue(gateway.dial_ins.secrets["shop"].match(SECRET))
+
+    def test_no_secrets(self) -> None:
+        """A file that is missing, or of no use, is named, and nothing starts."""
+        path = self.folder / "keys" / "engines"
+        line = f"tenant.Shop.dial_in.token_file: {path} cannot be read: No such file or directory"
+        self.assertEqual(self.lines(self.prepared, DIALLED), [line])
+        for text, why in (("", "no secret in it"), ("short", "less than 16 characters")):
+            self.secrets(text)
+            (line,) = self.lines(self.prepared, DIALLED)
+            self.assertRegex(line, rf"\Atenant\.Shop\.dial_in\.token_file: {path} has .*{why}\Z")
+
+    def test_listeners(self) -> None:
+        """Backends have listeners of their own, opened with those for browsers; a path of a
+        WebSocket has none."""
+        self.secrets(SECRET)
+        gateway = self.prepared(DIALLED)
+        gateway.privilegedStartService()
+        kinds = {
+            server[0]: type(server[1]).__name__
+            for server in (*self.reactor.tcpServers, *self.reactor.unixServers)
+        }
+        self.assertEqual(
+            kinds,
+            {8888: "GateFactory", 8887: "DialInFactory", "/run/engines.sock": "DialInFactory"},
+        )
+        self.assertEqual([server[3] for server in self.reactor.tcpServers], ["", "127.0.0.1"])
+
+    def test_read_again(self) -> None:
+        """SIGHUP reads the file again, and what it says then is what lets in."""
+        file = self.secrets(SECRET)
+        gateway = self.prepared(DIALLED)
+        (reload,) = gateway.services
+        (files,) = reload._dial_ins
+        self.assertEqual((files.tenant, files.path, files.door), ("Shop", file, gateway.dial_ins))
+
+
 class ListenTests(StartupTestCase):
     """What listens, once it starts."""
 

@@ -21,7 +21,7 @@ MAX_NUMBER = 2**53 - 1
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.encode
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
-_SURROGATE = re.compile(rb"(?i)\\ud[89a-f][0-9a-f]{2}")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 class NoObject(ValueError):

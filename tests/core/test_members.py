@@ -265,6 +265,7 @@ class ReaderTests(SynchronousTestCase):
             b'{"@MSGID":7.5}',
             b'{"@MSGID":7}x',
             b'{"@MSGID":7,"x":"\\ud800}',
+            b'{"@MSGID":7,"x":"\\Ud800"}',
             b'{"@MSGID":7,"x":"\\ud800","y":}',
             b'{"@MSGID":7,"x":NaN}',
             b'{"@MSGID":7,}',

@@ -45,7 +45,7 @@ REFUSALS: Mapping[str, CloseCode] = {
     "too_many": CloseCode.OVER_BUDGET,
 }
 """Why a backend may not be let in, and what it hears of it by WebSocket. In a ``crowd`` it is cut
-off: to wait for its answer would take what there is not enough of."""
+off, or its request answered with 503: to listen to it is what there is no room for."""
 ORDERLY = frozenset({1000, 1001, 1005})
 """Close codes of a backend that leaves in good order; 1005 stands for none at all."""
 
@@ -94,9 +94,14 @@ class DialIns:
         self._arrivals: set[Arrival] = set()
         self._stopped = False
 
+    @property
+    def has_room(self) -> bool:
+        """Whether one more may say hello."""
+        return not self._stopped and len(self._arrivals) < MOST_ARRIVALS
+
     def arrived(self, arrival: Arrival) -> bool:
         """Say whether a connection may say hello. One that may not is counted, without a line."""
-        if self._stopped or len(self._arrivals) >= MOST_ARRIVALS:
+        if not self.has_room:
             self._counters.add("dial_ins_refused", reason="draining" if self._stopped else "crowd")
             return False
         self._arrivals.add(arrival)

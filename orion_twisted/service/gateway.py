@@ -244,6 +244,8 @@ class Gateway(MultiService):
 
     def admit(self, upgrade: Upgrade | DialIn, gate: HttpGate) -> Deferred[Admission | Refused]:
         if isinstance(upgrade, DialIn):
+            if not self.dial_ins.has_room:
+                return succeed(unavailable("crowd", RETRY_AFTER))
             socket = self._dial_in_sockets.connect(
                 SocketArrival(self.dial_ins, gate.address), None
             )

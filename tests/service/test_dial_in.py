@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from twisted.logger import capturedLogs
+
 from orion_twisted.core.session import Session
 from orion_twisted.net.links import PAYLOADS_A_TURN, Loss
 from orion_twisted.service.backends import SharedLinks
+from orion_twisted.service.dial_in import MOST_ARRIVALS
 from tests.core.sessions import message, session
 from tests.service import arrivals
 from tests.service.arrivals import TOKEN, framed
@@ -30,6 +33,14 @@ class TcpHelloTests(arrivals.HelloPromises):
         backend = self.come()
         backend.sends(b"\xff\xff\xff\xff")
         self.assert_refused(backend, "hello_malformed")
+
+    def test_a_crowd_leaves_no_line(self) -> None:
+        """Who is cut off because of a crowd is counted, and fills no log."""
+        for _ in range(MOST_ARRIVALS):
+            self.come()
+        with capturedLogs() as logs:
+            self.come()
+        self.assertEqual((self.house.refused("crowd"), self.lines(logs)), (1, []))
 
     def test_byte_by_byte(self) -> None:
         """A hello may come in any pieces."""

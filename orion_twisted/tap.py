@@ -16,7 +16,7 @@ from twisted.python import usage
 from orion_twisted.core.problems import ConfigError
 from orion_twisted.service.startup import prepare, read_settings
 
-NODE_FLAGS = ("certificates", "fallback", "admin")
+NODE_FLAGS = ("certificates", "fallback", "admin", "performance")
 TENANT_FLAGS = (
     "path",
     "mode",
@@ -53,6 +53,12 @@ class Options(usage.Options):
         ["certificates", None, None, "Folder of certificates. [default: certs]"],
         ["fallback", None, None, "Name whose certificate answers unknown and missing names."],
         ["workers", None, None, "Number of processes. [default: 1]"],
+        [
+            "performance",
+            None,
+            None,
+            "Which parts carry messages: full, portable or stock. [default: full]",
+        ],
         ["path", None, None, "Path of the WebSocket. [default: /ws]"],
         ["mode", None, None, "relay, tunnel or session. [default: relay]"],
         [

@@ -255,6 +255,7 @@ def _admin(raw: object) -> Listener:
     return listener
 
 
+Performance: TypeAlias = Literal["stock", "portable", "full"]
 Mode: TypeAlias = Literal["relay", "tunnel", "session"]
 Dialect: TypeAlias = Literal["orion.v1", "orion.v2"]
 TextRule: TypeAlias = Literal["refuse", "utf-8"]
@@ -283,6 +284,9 @@ AdminListener: TypeAlias = Annotated[Listener, Reads(_admin)]
 Name: TypeAlias = Annotated[str, Reads(_name)]
 File: TypeAlias = Annotated[str, Reads(_file)]
 Algorithm: TypeAlias = Annotated[str, Reads(partial(_choice, words=ALGORITHMS))]
+PerformanceName: TypeAlias = Annotated[
+    Performance, Reads(partial(_choice, words=get_args(Performance)))
+]
 ModeName: TypeAlias = Annotated[Mode, Reads(partial(_choice, words=get_args(Mode)))]
 DialectName: TypeAlias = Annotated[Dialect, Reads(partial(_choice, words=get_args(Dialect)))]
 Links: TypeAlias = Annotated[int, Reads(_links)]

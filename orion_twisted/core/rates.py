@@ -73,11 +73,11 @@ class MessageRates:
         self._messages = TokenBucket(messages, messages, now) if messages else None
         self._bytes = TokenBucket(bytes_, bytes_, now) if bytes_ else None
 
-    def take(self, size: int, now: float) -> float:
-        """Count a message of so many bytes; return how many seconds to read no more."""
+    def take(self, size: int, now: float, messages: int = 1) -> float:
+        """Count messages of so many bytes in all; return how many seconds to read no more."""
         wait = 0.0
         if self._messages is not None:
-            wait = self._messages.take(1, now)
+            wait = self._messages.take(messages, now)
         if self._bytes is not None:
             wait = max(wait, self._bytes.take(size, now))
         return wait

@@ -84,7 +84,7 @@ class Relay:
         self._encode = encode
         self._window_bytes = window_bytes
         self._grace = grace
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[tuple[bytes, int]] = deque()
         self._waiting_bytes = 0
         self._link_full = False
         self._patience_ends: float | None = None
@@ -122,7 +122,7 @@ class Relay:
     @property
     def waiting(self) -> int:
         """How many messages wait for the link."""
-        return len(self._waiting)
+        return sum(count for _, count in self._waiting)
 
     @property
     def may_read_browser(self) -> bool:
@@ -144,19 +144,24 @@ class Relay:
         """
         if self.state is LinkState.STOPPED:
             return
-        frame = self._encode(self._codec.to_frame(payload, is_binary))
-        self._waiting.append(frame)
-        self._waiting_bytes += len(frame) + MESSAGE_COST
+        self.frames_from_browser(self._encode(self._codec.to_frame(payload, is_binary)), 1)
+
+    def frames_from_browser(self, frames: bytes, count: int) -> None:
+        """Take so many messages for the backend, framed already."""
+        if self.state is LinkState.STOPPED:
+            return
+        self._waiting.append((frames, count))
+        self._waiting_bytes += len(frames) + MESSAGE_COST * count
 
     def next_for_backend(self) -> bytes | None:
-        """Return the next frame to write to the link now, or None."""
+        """Return the next frames to write to the link now, or None."""
         if not self._waiting or self._link_full:
             return None
         if self.state is not LinkState.UP and self.state is not LinkState.PROVED:
             return None
-        frame = self._waiting.popleft()
-        self._waiting_bytes -= len(frame) + MESSAGE_COST
-        return frame
+        frames, count = self._waiting.popleft()
+        self._waiting_bytes -= len(frames) + MESSAGE_COST * count
+        return frames
 
     def from_backend(self, payload: bytes) -> tuple[bytes, bool]:
         """

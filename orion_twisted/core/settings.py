@@ -32,6 +32,7 @@ from orion_twisted.core.fields import (
     Name,
     Network,
     Origin,
+    PerformanceName,
     Rate,
     SiteFolder,
     Size,
@@ -234,6 +235,9 @@ class Settings:
     dial_in: tuple[DialInField, ...] = ()
     """Where backends dial in."""
     workers: Workers = 1
+    performance: PerformanceName = "full"
+    """Which parts carry messages: ``full`` all of our own, ``portable`` those in Python alone,
+    ``stock`` Twisted's and Autobahn's."""
     limits: Limits = Limits()
     tenants: tuple[Tenant, ...] = ()
 

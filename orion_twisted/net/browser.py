@@ -208,10 +208,15 @@ class BrowserProtocol(WebSocketServerProtocol):
         """Time a message that has begun and is not whole; one that is whole costs no timer."""
         if self.state != self.STATE_OPEN:
             return
-        if self.inside_message and self._unfinished is None:
+        if self._unfinished is None and self._has_begun:
             self._unfinished = self.factory.reactor.callLater(
                 self.factory.message_time, self._message_too_slow, self._messages
             )
+
+    @property
+    def _has_begun(self) -> bool:
+        """Whether a message has begun and is not whole."""
+        return bool(self.inside_message)
 
     def _message_too_slow(self, messages: int) -> None:
         self._unfinished = None
@@ -383,13 +388,16 @@ class BrowserProtocol(WebSocketServerProtocol):
             self._unfinished.reset(self.factory.message_time)  # until now it was waiting for us
         if self._resting is not None:
             return  # it goes on by itself
-        if not self._delivering:  # else Autobahn is inside the frame before it
-            self.consumeData()  # what is already here goes first, and may pause us again
-            self._watch_message()
-            self._rest()
+        if not self._delivering:  # else the message before it is still being delivered
+            self._catch_up()  # what is already here goes first, and may pause us again
         if not self._paused and self._resting is None:
             # Even if that was the browser's close frame: TLS still waits for its close_notify.
             self.transport.resumeProducing()
+
+    def _catch_up(self) -> None:
+        self.consumeData()
+        self._watch_message()
+        self._rest()
 
     def stopProducing(self) -> None:
         self.close(CloseCode.GOING_AWAY, "")
@@ -407,12 +415,15 @@ class BrowserFactory(WebSocketServerFactory):
     """Options for the sockets of one tenant. `connect` makes a socket; nothing listens here."""
 
     noisy = False
+    browser_class: type[BrowserProtocol] = BrowserProtocol
+    way: Any = None
+    """How the frames go, where not all of them through Autobahn (`orion_twisted.net.hotpath`)."""
     message_time: float
     """Seconds from the first byte of a message to its last."""
 
     def connect(self, owner: BrowserOwner, subprotocol: str | None) -> BrowserProtocol:
         """Return the protocol of a browser whose request has been accepted."""
-        browser = BrowserProtocol(owner, subprotocol)
+        browser = self.browser_class(owner, subprotocol)
         browser.factory = self
         return browser
 

@@ -111,17 +111,21 @@ class BrowserEnd(ABC):
             self._idle_timer = self._clock.callLater(self._around.idle, self._look_for_life)
         self._opened()
 
-    def browser_message(self, payload: bytes, is_binary: bool) -> None:
+    def _came(self, count: int, size: int) -> bool:
+        """Take note of messages and their bytes; say whether they are still to be carried."""
         if self._closing:
-            return
-        self._counters.add("messages_from_browsers")
-        self._counters.add("bytes_from_browsers", len(payload))
+            return False
+        self._counters.add("messages_from_browsers", count)
+        self._counters.add("bytes_from_browsers", size)
         if self._idle_timer is not None:
             self._last_message = self._clock.seconds()
         if self._rates is not None:
-            self._slow_down(self._rates.take(len(payload), self._clock.seconds()))
-            if self._closing:
-                return
+            self._slow_down(self._rates.take(size, self._clock.seconds(), count))
+        return not self._closing
+
+    def browser_message(self, payload: bytes, is_binary: bool) -> None:
+        if not self._came(1, len(payload)):
+            return
         try:
             self._from_browser(payload, is_binary)
         except BadMessage as error:
@@ -174,20 +178,21 @@ class BrowserEnd(ABC):
     def _send(self, payload: bytes, is_binary: bool) -> None:
         """Send the browser, which is there, a message."""
         assert self._browser is not None
-        if self._idle_timer is not None:
-            self._last_message = self._clock.seconds()
-        self._counters.add("messages_to_browsers")
-        self._counters.add("bytes_to_browsers", len(payload))
+        self._goes(1, len(payload))
         self._browser.send(payload, is_binary)
 
     def _send_all(self, messages: list[tuple[bytes, bool]]) -> None:
         """Send the browser, which is there, messages."""
         assert self._browser is not None
+        self._goes(len(messages), sum([len(payload) for payload, _ in messages]))
+        self._browser.send_all(messages)
+
+    def _goes(self, count: int, size: int) -> None:
+        """Take note of messages to the browser, and their bytes."""
         if self._idle_timer is not None:
             self._last_message = self._clock.seconds()
-        self._counters.add("messages_to_browsers", len(messages))
-        self._counters.add("bytes_to_browsers", sum(len(payload) for payload, _ in messages))
-        self._browser.send_all(messages)
+        self._counters.add("messages_to_browsers", count)
+        self._counters.add("bytes_to_browsers", size)
 
     def _look_for_life(self) -> None:
         left = self._last_message + self._around.idle - self._clock.seconds()

@@ -47,10 +47,17 @@ from orion_twisted.core.handshake import (
     upgrade_request,
 )
 from orion_twisted.core.rates import AddressRates
-from orion_twisted.core.settings import Settings, effective_message_limit, link_overhead
-from orion_twisted.net.browser import browser_factory
+from orion_twisted.core.settings import (
+    Limits,
+    Settings,
+    effective_message_limit,
+    link_overhead,
+)
+from orion_twisted.core.wsframes import Codec, codec
+from orion_twisted.net.browser import BrowserFactory, browser_factory
 from orion_twisted.net.certchecks import problem_of
 from orion_twisted.net.certfiles import file_name
+from orion_twisted.net.hotpath import ShortWay, shorten
 from orion_twisted.net.tls import CertificateTable
 from orion_twisted.service.attachment import AttachmentV1, AttachmentV2
 from orion_twisted.service.backends import SharedLinks
@@ -135,6 +142,7 @@ class Gateway(MultiService):
                 ping_every=limits.ping_every,
                 ping_timeout=limits.ping_timeout,
                 hello_time=limits.handshake,
+                codec=_codec(settings.performance),
                 browsers=lambda: len(self._bridges),
                 message_rate=limits.message_rate,
                 byte_rate=limits.byte_rate,
@@ -157,8 +165,7 @@ class Gateway(MultiService):
         most = max((around.max_frame for around in self._around.values()), default=1)
         self._dial_in_sockets = browser_factory(limits, most, False, clock)
         self._sockets = {
-            name: browser_factory(limits, _socket_limit(around), around.tenant.compression, clock)
-            for name, around in self._around.items()
+            name: _socket_factory(limits, around) for name, around in self._around.items()
         }
         self._sites = {
             tenant.name: PageSite(Path(tenant.site), tenant.embed_in, clock)
@@ -431,6 +438,24 @@ class Gateway(MultiService):
             sessions.stop()  # their links deliver what they have been given
         if self._links <= 0 and not self._drained.called:
             self._drained.callback(None)
+
+
+def _socket_factory(limits: Limits, around: Surroundings) -> BrowserFactory:
+    """Return what makes the sockets of a tenant's browsers."""
+    most, tenant = _socket_limit(around), around.tenant
+    factory = browser_factory(limits, most, tenant.compression, around.clock)
+    if around.codec is None:
+        return factory
+    if around.is_spliced:
+        way = ShortWay(around.codec, most, tenant.framing, tenant.message_type)
+    else:
+        way = ShortWay(around.codec, most)
+    return shorten(factory, way)
+
+
+def _codec(performance: str) -> Codec | None:
+    """Return what carries frames, or None where Autobahn does."""
+    return None if performance == "stock" else codec(portable=performance == "portable")
 
 
 def _socket_limit(around: Surroundings) -> int:

@@ -10,6 +10,7 @@ from orion_twisted.core.errors import BackendDown
 from orion_twisted.core.frames import decoder, encoder
 from orion_twisted.core.messages import message_codec
 from orion_twisted.core.relay import LinkEvent, Relay
+from orion_twisted.net.hotpath import HotBrowserProtocol, SplicedLink
 from orion_twisted.net.links import BackendLink, FramedLink, Loss
 from orion_twisted.service.bridge import Bridge
 from orion_twisted.service.browser_end import BrowserEnd, cancel
@@ -35,12 +36,30 @@ class RelayBridge(Bridge):
         self._grace_timer: IDelayedCall | None = None
 
     def _build_link(self) -> BackendLink:
+        tenant, codec = self._around.tenant, self._around.codec
+        if codec is not None and self._around.is_spliced:
+            reader = codec.link_reader(self._max_payload, tenant.framing, tenant.message_type)
+            return SplicedLink(reader)
         return FramedLink(decoder(self._around.tenant.framing, self._max_payload))
 
     def _from_browser(self, payload: bytes, is_binary: bool) -> None:
         self._relay.from_browser(payload, is_binary)
         self._pump()
         self._settle()
+
+    def browser_frames(self, frames: bytes, count: int, size: int) -> None:
+        """Messages of the browser, framed for the link already."""
+        if self._came(count, size):
+            self._relay.frames_from_browser(frames, count)
+            self._pump()
+            self._settle()
+
+    def link_frames(self, frames: bytes, count: int, size: int) -> None:
+        """Messages of the backend, as WebSocket frames already."""
+        browser = self._browser
+        if isinstance(browser, HotBrowserProtocol) and not self._closing:
+            self._goes(count, size)
+            browser.send_frames(frames)
 
     def _from_backend(self, payload: bytes) -> tuple[bytes, bool]:
         return self._relay.from_backend(payload)

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from orion_twisted.core.backoff import Backoff
 from orion_twisted.core.counters import Counters
 from orion_twisted.core.settings import Tenant
+from orion_twisted.core.wsframes import FRAMINGS, Codec
 from orion_twisted.net.links import Loss
 
 RETURNS_PER_SECOND = 200
@@ -42,6 +43,7 @@ class Surroundings:
         ping_every, ping_timeout: how often a link is asked whether it lives, and for how long an
             answer may take, in seconds; in session mode.
         hello_time: how long a browser may take to say hello, in seconds; in session mode.
+        codec: carries frames past Autobahn; None: Autobahn does it all.
         browsers: how many there are on the node.
         link_count: told of each link that comes up (1), and when it has delivered all (-1).
         message_rate, byte_rate: messages, and payload bytes, per second of one browser; 0 for no
@@ -65,9 +67,21 @@ class Surroundings:
     ping_timeout: float = 10.0
     hello_time: float = 5.0
     browsers: Callable[[], int] = _nobody
+    codec: Codec | None = None
     message_rate: int = 0
     byte_rate: int = 0
     link_count: Callable[[int], None] = _count_nothing
+
+    @property
+    def is_spliced(self) -> bool:
+        """Whether frames of browsers become frames of links, and back, without being looked at."""
+        tenant = self.tenant
+        return (
+            self.codec is not None
+            and tenant.mode == "relay"
+            and tenant.framing in FRAMINGS
+            and not tenant.compression
+        )
 
     def return_within(self, most: float) -> float:
         """Return over how many seconds the return of all browsers is to be spread."""

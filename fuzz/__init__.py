@@ -13,6 +13,8 @@ TARGETS = (
     "websockets",
     "framings",
     "messages",
+    "members",
+    "dialects",
     "proxy_headers",
     "client_hellos",
     "names",

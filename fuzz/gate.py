@@ -24,7 +24,15 @@ from fuzz.failures import none_logged
 from fuzz.heads import ROUTES, UPGRADE
 from fuzz.taking import Taking, pieces
 from orion_twisted.core.admission import Verdict
-from orion_twisted.core.handshake import Decision, Page, Refused, Request, Upgrade, decide
+from orion_twisted.core.handshake import (
+    Decision,
+    DialIn,
+    Page,
+    Refused,
+    Request,
+    Upgrade,
+    decide,
+)
 from orion_twisted.web.gate import Admission, HttpGate
 from orion_twisted.web.heads import END_OF_HEAD
 from orion_twisted.web.site import KEEP_ALIVE, PageSite
@@ -110,7 +118,7 @@ class Door:
         self.methods.append(request.method)
         return decide(request, ROUTES)
 
-    def admit(self, upgrade: Upgrade, gate: HttpGate) -> Deferred[Admission | Refused]:
+    def admit(self, upgrade: Upgrade | DialIn, gate: HttpGate) -> Deferred[Admission | Refused]:
         return succeed(Admission(self.owner, MARK))
 
     def page_channel(self, page: Page, gate: HttpGate) -> HTTPChannel:

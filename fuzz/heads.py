@@ -6,11 +6,13 @@ import re
 from http import HTTPStatus
 
 from orion_twisted.core.handshake import (
+    DialIn,
     Page,
     Refused,
     Request,
     Upgrade,
     decide,
+    dial_in,
     routes_of,
     upgrade_request,
 )
@@ -61,13 +63,15 @@ def check(data: bytes) -> None:
         check_refusal(request)
         return
     check_request(request)
+    check_dial_in(request)
     decision = decide(request, ROUTES)
     if isinstance(decision, Refused):
         check_refusal(decision)
-    elif isinstance(decision, Page):
-        check_page(request)
-    else:
+    elif isinstance(decision, Upgrade):
         check_upgrade(request, decision)
+    else:
+        assert isinstance(decision, Page), decision
+        check_page(request)
 
 
 def check_refusal(refusal: Refused) -> None:
@@ -97,13 +101,27 @@ def check_page(request: Request) -> None:
     assert (again.method, again.path, again.query) == asked
 
 
+def check_dial_in(request: Request) -> None:
+    decision = dial_in(request)
+    if isinstance(decision, Refused):
+        check_refusal(decision)
+    else:
+        assert isinstance(decision, DialIn), decision
+        assert not request.values(b"origin"), "a page"
+        check_handshake(request, decision)
+
+
 def check_upgrade(request: Request, upgrade: Upgrade) -> None:
-    assert request.method == "GET"
     assert request.path == upgrade.tenant.path
-    assert not request.values(b"content-length")
-    assert not request.values(b"transfer-encoding")
     if upgrade.tenant.name == "shop2":
         assert request.values(b"origin"), "no origin and no token"
+    check_handshake(request, upgrade)
+
+
+def check_handshake(request: Request, upgrade: Upgrade | DialIn) -> None:
+    assert request.method == "GET"
+    assert not request.values(b"content-length")
+    assert not request.values(b"transfer-encoding")
     for compression in (False, True):
         again = read_head(upgrade_request(upgrade, compression))
         assert isinstance(again, Request), again

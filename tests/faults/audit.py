@@ -63,7 +63,7 @@ def told_untruly(evidence: Evidence) -> Iterator[str]:
         if outcome.name in NOT_DONE and arrived:
             yield f"{id_} ended as {outcome.name}, but it came to an engine"
         elif outcome.kind == "result":
-            serials = {write.serial for write in evidence.answers.get(id_, ())}
+            serials = evidence.tried.get(id_, set())
             if outcome.serial not in serials:
                 yield f"{id_} has result {outcome.serial}, and the engine wrote {serials}"
         elif outcome.name == "OUTCOME_UNKNOWN":

@@ -7,7 +7,8 @@ and the instant ``t`` in seconds of the system's monotonic clock, which all proc
 
     up    {link, port}                          a link is there
     got   {link, id, sid, key, ttl, late}       a message has come whole
-    wrote {link, id, serial, on_time}           an answer has been taken whole by the system
+    tries {link, id, serial}                    an answer is about to be written
+    wrote {link, id, serial, on_time}           it has been taken whole by the system
     push  {link, label, serial}                 so has a push; ``label`` is the session's, or "*"
     bad   {link, what}                          a frame was no frame of the dialect
     end   {link}                                the engine ends a link in good order
@@ -114,6 +115,7 @@ class Link:
         if heard.kind != "request":
             return
         content = answer_to(order, self._engine.next_serial())
+        self._engine.note("tries", link=self.name, id=order.id, serial=content["serial"])
         note = partial(
             self._engine.note,
             "wrote",

@@ -112,7 +112,8 @@ class Evidence:
         messages: all that were handed over, by id.
         links: by name.
         arrivals: at the engines, by the message's id, in the order of time.
-        answers: of the engines, by the message's id.
+        tried: the serials of all answers that the engines began to write, by the message's id.
+        answers: those that the system took whole, by the message's id.
         pushes: of the engines, by the label that they were for.
     """
 
@@ -124,13 +125,14 @@ class Evidence:
     messages: dict[str, Message] = field(init=False)
     links: dict[str, LinkLife] = field(init=False, factory=dict)
     arrivals: dict[str, list[Arrival]] = field(init=False)
+    tried: dict[str, set[int]] = field(init=False)
     answers: dict[str, list[Write]] = field(init=False)
     pushes: dict[str, list[Write]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.messages = {each.order.id: each for book in self.books for each in book.messages}
         self.arrivals, self.answers = defaultdict(list), defaultdict(list)
-        self.pushes = defaultdict(list)
+        self.pushes, self.tried = defaultdict(list), defaultdict(set)
         self.events = sorted(self.events, key=lambda event: event["t"])
         self._read_links()
         for event in self.events:
@@ -167,6 +169,8 @@ class Evidence:
                 self.arrivals[event["id"]].append(
                     Arrival(at, event["link"], event["key"], event["sid"], event["late"])
                 )
+            case "tries":
+                self.tried[event["id"]].add(event["serial"])
             case "wrote":
                 write = Write(at, self.links[event["link"]], event["serial"], event["on_time"])
                 self.answers[event["id"]].append(write)

@@ -43,7 +43,7 @@ class Listening:
 
     def __init__(self, engine: Engine, port: int, framing: str = "int32") -> None:
         self._engine = engine
-        self._port = port
+        self.port = port
         self._framing = framing
         self._server: asyncio.Server | None = None
 
@@ -52,7 +52,7 @@ class Listening:
         self._server = await asyncio.get_running_loop().create_server(
             lambda: Wire(Framed(self._framing), self._engine.build_link, is_dialled=False),
             "127.0.0.1",
-            self._port,
+            self.port,
             backlog=512,
         )
 

@@ -34,6 +34,7 @@ class AuditTests(TestCase):
         self.note("got", at, link, id=f"3.1-{n}", **{**defaults, **fields})
 
     def wrote(self, n: int, at: float, link: str = "e1/1", serial: int = 7) -> None:
+        self.note("tries", at, link, id=f"3.1-{n}", serial=serial)
         self.note("wrote", at, link, id=f"3.1-{n}", serial=serial, on_time=True)
 
     def handed(self, n: int = 1, outcome: Outcome | None = RESULT, **wish: Any) -> Message:

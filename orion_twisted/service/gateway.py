@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -65,10 +66,10 @@ from orion_twisted.service.bridge import Bridge
 from orion_twisted.service.browser_end import BrowserEnd
 from orion_twisted.service.dial_in import DialInFactory, DialInPlaces, DialIns, SocketArrival
 from orion_twisted.service.relay import RelayBridge
-from orion_twisted.service.sessions import sessions_of
+from orion_twisted.service.sessions import Sessions, sessions_of
 from orion_twisted.service.surroundings import Surroundings
 from orion_twisted.service.tunnel import TunnelBridge
-from orion_twisted.web.admin import CertificateStatus, Report
+from orion_twisted.web.admin import CertificateStatus, Report, SessionStatus
 from orion_twisted.web.gate import Admission, GateFactory, HttpGate
 from orion_twisted.web.site import PageChannel, PageSite
 from orion_twisted.web.tokens import TokenCheck
@@ -146,7 +147,7 @@ class Gateway(MultiService):
                 browsers=lambda: len(self._bridges),
                 message_rate=limits.message_rate,
                 byte_rate=limits.byte_rate,
-                link_count=self._count_links,
+                link_count=partial(self._count_links, tenant.name),
             )
             for tenant in settings.tenants
         }
@@ -186,7 +187,7 @@ class Gateway(MultiService):
         self._place_of: dict[HttpGate | BrowserEnd, Place] = {}
         self._gates: set[HttpGate] = set()
         self._bridges: set[BrowserEnd] = set()
-        self._links = 0
+        self._links: Counter[str] = Counter()
         self._draining = False
         self._drained: Deferred[None] | None = None
         self._stopped: Deferred[None] | None = None
@@ -310,8 +311,8 @@ class Gateway(MultiService):
             self._places.give_back(place)
         self._look_whether_drained()
 
-    def _count_links(self, change: int) -> None:
-        self._links += change
+    def _count_links(self, tenant: str, change: int) -> None:
+        self._links[tenant] += change
         self._look_whether_drained()
 
     def page_channel(self, page: Page, gate: HttpGate) -> PageChannel:
@@ -336,6 +337,8 @@ class Gateway(MultiService):
             version=__version__,
             ready=bool(self.ports) and not self._draining,
             browsers=browsers,
+            links={name: self._links[name] for name in self._around},
+            sessions={name: _status(each) for name, each in self._sessions.items()},
             pending=len(self._handshakes),
             connections=len(self._places),
             uptime=self._clock.seconds() - self._started,
@@ -426,7 +429,7 @@ class Gateway(MultiService):
             bridge.abort()
         for gate in list(self._gates):
             gate.abort()
-        self._links = 0
+        self._links.clear()
         self._look_whether_drained()
 
     def _look_whether_drained(self) -> None:
@@ -436,7 +439,7 @@ class Gateway(MultiService):
             return
         for sessions in self._sessions.values():
             sessions.stop()  # their links deliver what they have been given
-        if self._links <= 0 and not self._drained.called:
+        if self._links.total() <= 0 and not self._drained.called:
             self._drained.callback(None)
 
 
@@ -461,6 +464,17 @@ def _codec(performance: str) -> Codec | None:
 def _socket_limit(around: Surroundings) -> int:
     """Return the largest WebSocket message of a tenant: in session mode a header is in front."""
     return around.max_message + (MAX_HEADER if around.tenant.mode == "session" else 0)
+
+
+def _status(sessions: Sessions) -> SessionStatus:
+    backends = sessions.backends
+    return SessionStatus(
+        attached=len(sessions) - sessions.waiting,
+        waiting=sessions.waiting,
+        messages=sessions.budget.messages,
+        size=sessions.budget.bytes,
+        backends=backends.links if sessions.around.tenant.dials_in else None,
+    )
 
 
 def _statuses(table: CertificateTable) -> Iterator[CertificateStatus]:

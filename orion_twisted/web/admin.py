@@ -57,6 +57,26 @@ class CertificateStatus:
 
 
 @frozen
+class SessionStatus:
+    """
+    The sessions of one tenant.
+
+    Attributes:
+        attached: how many have their browser.
+        waiting: how many wait for it to come back.
+        messages: how many they hold: without an outcome, or not known to be with the browser.
+        size: bytes of those.
+        backends: how many have dialled in; None where the gateway dials.
+    """
+
+    attached: int
+    waiting: int
+    messages: int
+    size: int
+    backends: int | None
+
+
+@frozen
 class Report:
     """
     How the gateway stands at one moment.
@@ -65,6 +85,8 @@ class Report:
         version: the program's.
         ready: whether new browsers are welcome.
         browsers: open WebSockets, by tenant.
+        links: open connections to backends, by tenant.
+        sessions: those of each tenant in session mode.
         pending: connections in their handshake.
         connections: all that are through it, pages included.
         uptime: seconds since the start.
@@ -74,6 +96,8 @@ class Report:
     version: str
     ready: bool
     browsers: dict[str, int]
+    links: dict[str, int]
+    sessions: dict[str, SessionStatus]
     pending: int
     connections: int
     uptime: float
@@ -100,10 +124,9 @@ class _Gathered(Collector):
                 families[name].add_metric([reason] if reason else [], count)
         yield from families.values()
         report = self._report()
-        browsers = GaugeMetricFamily("orion_open_browsers", "open WebSockets", labels=["tenant"])
-        for tenant, count in report.browsers.items():
-            browsers.add_metric([tenant], count)
-        yield browsers
+        yield _by_tenant("orion_open_browsers", "open WebSockets", report.browsers)
+        yield _by_tenant("orion_open_links", "connections to backends", report.links)
+        yield from _of_sessions(report.sessions)
         yield GaugeMetricFamily(
             "orion_pending_handshakes", "connections in their handshake", value=report.pending
         )
@@ -124,6 +147,40 @@ class _Gathered(Collector):
         yield GaugeMetricFamily(
             "orion_certificates_with_problems", "certificate files with a problem", value=bad
         )
+
+
+def _by_tenant(name: str, text: str, counts: Mapping[str, int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=["tenant"])
+    for tenant, count in counts.items():
+        family.add_metric([tenant], count)
+    return family
+
+
+def _of_sessions(sessions: Mapping[str, SessionStatus]) -> Iterator[Metric]:
+    states = GaugeMetricFamily(
+        "orion_open_sessions",
+        "sessions, by whether they have their browser or wait for it",
+        labels=["tenant", "state"],
+    )
+    for tenant, each in sessions.items():
+        states.add_metric([tenant, "attached"], each.attached)
+        states.add_metric([tenant, "waiting"], each.waiting)
+    yield states
+    yield _by_tenant(
+        "orion_held_messages",
+        "messages that sessions hold",
+        {tenant: each.messages for tenant, each in sessions.items()},
+    )
+    yield _by_tenant(
+        "orion_held_bytes",
+        "bytes of those",
+        {tenant: each.size for tenant, each in sessions.items()},
+    )
+    yield _by_tenant(
+        "orion_dialled_in_backends",
+        "backends that have dialled in",
+        {tenant: each.backends for tenant, each in sessions.items() if each.backends is not None},
+    )
 
 
 class _Answer(Resource):
@@ -201,7 +258,10 @@ def admin_site(counters: Counters, report: Callable[[], Report], reactor: Any) -
 
 def dashboard(counters: Counters, report: Report) -> bytes:
     """Return the page: what is open, what has been counted, and the certificates."""
-    tenants = [(name, f"{count:,}") for name, count in report.browsers.items()]
+    tenants = [
+        (name, f"{count:,}", f"{report.links[name]:,}", "")
+        for name, count in report.browsers.items()
+    ]
     counted = [
         (reason or COUNTERS[name], f"{count:,}", "part" if reason else "")
         for name, reason, count in counters
@@ -223,7 +283,8 @@ def dashboard(counters: Counters, report: Report) -> bytes:
             f'<header><h1>orion-bridge</h1><strong class="{state}">{state}</strong>'
             f"<span>{escape(report.version)}, up {_span(report.uptime)}</span></header>",
             _tiles(report),
-            _table("Browsers", ("tenant", "#open"), [(*each, "") for each in tenants]),
+            _table("Tenants", ("tenant", "#browsers", "#links"), tenants),
+            _sessions(report.sessions) if report.sessions else "",
             _table("Certificates", ("file", "names", "#days left", "problem"), certificates),
             _table("Since the start", ("what", "#count"), counted),
         )
@@ -237,9 +298,27 @@ def dashboard(counters: Counters, report: Report) -> bytes:
     ).encode()
 
 
+def _sessions(sessions: Mapping[str, SessionStatus]) -> str:
+    rows = [
+        (
+            tenant,
+            f"{each.attached:,}",
+            f"{each.waiting:,}",
+            f"{each.messages:,}",
+            f"{each.size:,}",
+            "" if each.backends is None else f"{each.backends:,}",
+            "",
+        )
+        for tenant, each in sessions.items()
+    ]
+    heads = ("tenant", "#attached", "#waiting", "#messages held", "#bytes", "#dialled in")
+    return _table("Sessions", heads, rows)
+
+
 def _tiles(report: Report) -> str:
     tiles = (
         ("browsers", sum(report.browsers.values())),
+        ("links", sum(report.links.values())),
         ("connections", report.connections),
         ("in their handshake", report.pending),
     )

@@ -49,7 +49,7 @@ class DialInTestCase(SynchronousTestCase):
     def _empty(self, house: House) -> None:
         house.empty()
         self.assertEqual(house.clock.getDelayedCalls(), [])
-        self.assertEqual((house.at_the_door, house.gateway._links), (0, 0))
+        self.assertEqual((house.at_the_door, house.gateway._links.total()), (0, 0))
         self.assertEqual([len(each.backends) for each in house.gateway._sessions.values()], [0, 0])
 
     def lines(self, logs: list[Any]) -> list[str]:

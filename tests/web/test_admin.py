@@ -15,7 +15,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from orion_twisted.core.counters import BY_REASON, COUNTERS, Counters
 from orion_twisted.core.settings import Settings
 from orion_twisted.service.gateway import Gateway
-from orion_twisted.web.admin import REFRESH, CertificateStatus, Report, admin_site, dashboard
+from orion_twisted.web.admin import (
+    REFRESH,
+    CertificateStatus,
+    Report,
+    SessionStatus,
+    admin_site,
+    dashboard,
+)
 from tests.service.test_gateway import SHOP, Node, Port
 from tests.transports import Pipe
 from tests.web.door import Answer
@@ -24,6 +31,11 @@ REPORT = Report(
     version="1.2.3",
     ready=True,
     browsers={"shop": 3, "other": 0},
+    links={"shop": 4, "other": 0},
+    sessions={
+        "shop": SessionStatus(attached=3, waiting=1250, messages=17, size=65536, backends=None),
+        "other": SessionStatus(attached=0, waiting=0, messages=0, size=0, backends=2),
+    },
     pending=2,
     connections=5,
     uptime=93784.0,
@@ -147,6 +159,15 @@ class MetricsTests(AdminTestCase):
         for name, labels, value in (
             ("orion_open_browsers", (("tenant", "shop"),), 3),
             ("orion_open_browsers", (("tenant", "other"),), 0),
+            ("orion_open_links", (("tenant", "shop"),), 4),
+            ("orion_open_links", (("tenant", "other"),), 0),
+            ("orion_open_sessions", (("state", "attached"), ("tenant", "shop")), 3),
+            ("orion_open_sessions", (("state", "waiting"), ("tenant", "shop")), 1250),
+            ("orion_open_sessions", (("state", "waiting"), ("tenant", "other")), 0),
+            ("orion_held_messages", (("tenant", "shop"),), 17),
+            ("orion_held_bytes", (("tenant", "shop"),), 65536),
+            ("orion_held_bytes", (("tenant", "other"),), 0),
+            ("orion_dialled_in_backends", (("tenant", "other"),), 2),
             ("orion_pending_handshakes", (), 2),
             ("orion_open_connections", (), 5),
             ("orion_uptime_seconds", (), 93784),
@@ -157,12 +178,29 @@ class MetricsTests(AdminTestCase):
             with self.subTest(name, labels=labels):
                 self.assertEqual(samples[name, labels], value)
         self.assertNotIn(("orion_certificate_days_left", (("file", "old.pem"),)), samples)
+        self.assertNotIn(("orion_dialled_in_backends", (("tenant", "shop"),)), samples)
+
+    def test_no_sessions(self) -> None:
+        """A tenant in another mode has no sessions, and none are told of."""
+        self.report = evolve(REPORT, sessions={})
+        names = {name for name, _ in self.samples()}
+        for name in ("open_sessions", "held_messages", "held_bytes", "dialled_in_backends"):
+            self.assertNotIn(f"orion_{name}", names)
+        self.assertIn("orion_open_links", names)
+
+    def test_names_are_told_once(self) -> None:
+        """No name stands for two things: Prometheus would refuse them all."""
+        text = self.ask("/metrics").body.decode()
+        names = [family.name for family in text_string_to_metric_families(text)]
+        self.assertEqual(len(names), len(set(names)))
 
     def test_odd_names(self) -> None:
         """A name with quotes, a backslash or a line's end breaks no line."""
         odd = 'a"b\\c\nd<e>'
-        self.report = evolve(REPORT, browsers={odd: 4})
-        self.assertEqual(self.samples()["orion_open_browsers", (("tenant", odd),)], 4)
+        self.report = evolve(REPORT, browsers={odd: 4}, links={odd: 5})
+        samples = self.samples()
+        for name, value in (("browsers", 4), ("links", 5)):
+            self.assertEqual(samples[f"orion_open_{name}", (("tenant", odd),)], value)
 
     def test_its_type(self) -> None:
         """It says which of Prometheus's formats it is."""
@@ -208,25 +246,30 @@ class PageTests(AdminTestCase):
         return reader
 
     def test_what_it_shows(self) -> None:
-        """Tenants, certificates with their problems, and what has happened, each in a table."""
+        """Tenants, their sessions, certificates with their problems, and what has happened, each
+        in a table."""
         self.counters.add("connections", 1234567)
         self.counters.add("refused", 2, reason="token_replayed")
         text = self.read().text
         for part in (
             "|ready|1.2.3, up 1 d 02:03:04|",
-            "|shop|3|other|0|",
+            "|browsers|4|links|",
+            "|tenant|browsers|links|shop|3|4|other|0|0|",
+            "|attached|waiting|messages held|bytes|dialled in|shop|3|1,250|17|65,536|",
+            "|other|0|0|0|0|2|",
             "|shop.pem|shop.example, *.shop.example|61|",
             "|its key belongs to another certificate|",
             "|connections accepted by a listener|1,234,567|",
             "|requests and connections refused, by reason|2|token_replayed|2|",
         ):
             self.assertIn(part, text)
-        self.assertNotIn("messages", text)  # of which there were none
+        self.assertNotIn("received", text)  # of which there was nothing
 
     def test_nothing_yet(self) -> None:
         """A gateway without TLS that has just started has a page as well."""
-        text = self.read(evolve(REPORT, ready=False, browsers={}, certificates=())).text
-        self.assertEqual(text.count("|none|"), 3)
+        nothing = evolve(REPORT, ready=False, browsers={}, links={}, sessions={}, certificates=())
+        text = self.read(nothing).text
+        self.assertEqual((text.count("|none|"), text.count("Sessions")), (3, 0))
         self.assertIn("|draining|", text)
 
     def test_odd_names(self) -> None:
@@ -237,11 +280,13 @@ class PageTests(AdminTestCase):
                 REPORT,
                 version=odd,
                 browsers={odd: 1},
+                links={odd: 1},
+                sessions={odd: SessionStatus(1, 0, 0, 0, None)},
                 certificates=(CertificateStatus(odd, (odd,), 1.0, odd),),
             )
         )
         self.assertNotIn("script", reader.seen)
-        self.assertEqual(reader.text.count(odd), 5)
+        self.assertEqual(reader.text.count(odd), 6)
 
     def test_how_it_is_answered(self) -> None:
         """It may load nothing, be shown in no frame, be kept by nobody, and renews itself."""

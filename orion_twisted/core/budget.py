@@ -15,51 +15,67 @@ class Budget:
     Args:
         most_messages, most_bytes: above this it is full.
         whole: what this one is a part of: all that is taken here is taken there, too.
+
+    Attributes:
+        is_full: whether this one, or what it is a part of, has no room. Looked at for each
+            message, so it is kept, not worked out.
     """
 
-    __slots__ = ("_most_bytes", "_most_messages", "_waiting", "_whole", "bytes", "messages")
+    __slots__ = (
+        "_is_over",
+        "_most_bytes",
+        "_most_messages",
+        "_parts",
+        "_waiting",
+        "_whole",
+        "bytes",
+        "is_full",
+        "messages",
+    )
 
     def __init__(self, most_messages: int, most_bytes: int, whole: Budget | None = None) -> None:
         self.messages = 0
         self.bytes = 0
+        self.is_full: bool = whole is not None and whole.is_full
+        self._is_over = False
         self._most_messages = most_messages
         self._most_bytes = most_bytes
         self._whole = whole
+        self._parts: list[Budget] = []
         self._waiting: dict[Callable[[], None], None] = {}
-
-    @property
-    def is_full(self) -> bool:
-        """Whether this one, or what it is a part of, has no room."""
-        return (
-            self.bytes >= self._most_bytes
-            or self.messages >= self._most_messages
-            or (self._whole is not None and self._whole.is_full)
-        )
+        if whole is not None:
+            whole._parts.append(self)
 
     def change(self, messages: int, size: int) -> None:
         """Take so many messages and bytes, or give them back if the numbers are negative."""
         self.messages += messages
         self.bytes += size
-        if self._whole is not None:
-            self._whole.change(messages, size)
-        if self._waiting and not self._is_full_itself():
+        whole = self._whole
+        if whole is not None:
+            whole.change(messages, size)
+        is_over = self.bytes >= self._most_bytes or self.messages >= self._most_messages
+        if is_over is not self._is_over:
+            self._is_over = is_over
+            self._look()
+
+    def _look(self) -> None:
+        """Find out whether it is full now, and tell the parts, and who waits for room."""
+        whole = self._whole
+        self.is_full = self._is_over or (whole is not None and whole.is_full)
+        for part in self._parts:
+            part._look()
+        if self._waiting and not self.is_full:
             waiting, self._waiting = self._waiting, {}
             for callback in waiting:
-                if self.is_full:  # the whole is, or one of those before has filled it again
+                if self.is_full:  # one of those before has filled it again
                     self.when_room(callback)
                 else:
                     callback()
 
     def when_room(self, callback: Callable[[], None]) -> None:
         """Have a function called once, from `change`, when there is room; asked twice is once."""
-        full = self if self._is_full_itself() or self._whole is None else self._whole
-        full._waiting[callback] = None
+        self._waiting[callback] = None
 
     def forget(self, callback: Callable[[], None]) -> None:
         """Take back what was asked of `when_room`."""
         self._waiting.pop(callback, None)
-        if self._whole is not None:
-            self._whole.forget(callback)
-
-    def _is_full_itself(self) -> bool:
-        return self.bytes >= self._most_bytes or self.messages >= self._most_messages

@@ -66,10 +66,12 @@ class Counters:
         Raises:
             KeyError: there is no such counter, or none that is counted by reason.
         """
-        if reason and name not in BY_REASON:
+        if not reason:
+            self._counts[name, ""] += amount
+        elif name not in BY_REASON:
             raise KeyError(name)
-        self._counts[name, ""] += amount
-        if reason:
+        else:
+            self._counts[name, ""] += amount
             self._counts[name, reason] = self._counts.get((name, reason), 0) + amount
 
     def get(self, name: str, reason: str = "") -> int:

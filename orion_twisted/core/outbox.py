@@ -149,8 +149,13 @@ class Outbox:
             self.unwritten_bytes > self._most_bytes or len(self._unwritten) > self._most_messages
         )
 
-    def add(self, item: Item) -> None:
-        """Take an item, number it, and make room for it."""
+    def add(self, item: Item, freed: int = 0) -> None:
+        """
+        Take an item, number it, and make room for it.
+
+        Args:
+            freed: bytes of the budget that its message had, and gives back for it.
+        """
         self.highest += 1
         item.s = self.highest
         size = len(item.payload) + ITEM_COST
@@ -159,7 +164,7 @@ class Outbox:
         self.bytes += size
         self.unwritten_bytes += size
         # The message that it is the outcome of has its place already.
-        self._budget.change(1 if item.kind is PUSH else 0, size)
+        self._budget.change(1 if item.kind is PUSH else 0, size - freed)
         if item.kind is PUSH:
             self._pushes.append(item.s)
         if (
@@ -234,7 +239,7 @@ class Outbox:
         Drop what the browser has: everything up to number ``s``.
 
         Returns:
-            The messages whose outcome it has now.
+            The messages whose outcome it has now; the budget has their places back.
         """
         known: list[Entry] = []
         items = self._items
@@ -251,7 +256,7 @@ class Outbox:
                 pushes += 1
         if freed:
             self.bytes -= freed
-            self._budget.change(-pushes, -freed)
+            self._budget.change(-pushes - len(known), -freed)
         while self._unwritten and self._unwritten[0].s <= s:
             self.unwritten_bytes -= len(self._unwritten.popleft().payload) + ITEM_COST
         while self._pushes and self._pushes[0] <= s:

@@ -258,9 +258,13 @@ class Session:
             raise BadMessage(f"{s} acknowledged of {self.outbox.highest}")
         for entry in self.outbox.acknowledge(s):
             self.ledger.forget(entry)
-            self._budget.change(-1, 0)
 
     # To the browser
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is anything to write to the socket."""
+        return bool(self._asides) or self._ack_is_due or not self.outbox.is_written
 
     def next_for_browser(self) -> Item | None:
         """Return what is to be written to the socket next, or None."""
@@ -348,9 +352,8 @@ class Session:
 
     def _done(self, entry: Entry, item: Item) -> None:
         self.ledger.done(entry)
-        self._budget.change(0, -entry.size)
         entry.outcome = item
-        self.outbox.add(item)
+        self.outbox.add(item, freed=entry.size)
 
     def push(self, payload: bytes, is_binary: bool) -> None:
         """Take what the backend says on its own."""

@@ -105,9 +105,13 @@ class Attachment(BrowserEnd):
         self._read_browser(welcome)
 
     def browser_rests(self) -> None:
-        if self._live is not None:
-            self._live.pump()
-            self.deliver()
+        live = self._live
+        if live is not None:
+            live.pump()
+            if live.session.has_news:
+                self.deliver()
+            else:
+                live.settle()
 
     def _take(self, live: LiveSession, entry: Entry, now: float) -> None:
         """Hand a message to the session, and read no more if there is no room for more."""

@@ -124,6 +124,7 @@ class Line:
         self._ready: deque[Seat] = deque()
         self._full = False
         self._heard = False
+        self._reads = False  # as links begin
         self._is_reading = False
         self._has_news: dict[Seat, None] = {}
         """Sessions that have something for their browser since this read began."""
@@ -188,12 +189,14 @@ class Line:
 
     def settle(self, seat: Seat) -> None:
         """Read from a session's own link only while its browser takes it."""
-        if self._is_shared or self._link is None:
+        link = self._link
+        if self._is_shared or link is None or seat.may_read_link is self._reads:
             return
-        if seat.may_read_link:
-            self._link.resumeProducing()
+        self._reads = not self._reads
+        if self._reads:
+            link.resumeProducing()
         else:
-            self._link.pauseProducing()
+            link.pauseProducing()
             self._heard = True  # while we do not read we cannot hear it
 
     def _pump(self) -> None:
@@ -211,9 +214,7 @@ class Line:
                 session = seat.session
                 entry = session.next_for_link(now)
                 if entry is not None:
-                    before = len(frames)
-                    self._order(frames, session, entry, now)
-                    size += sum(map(len, frames[before:]))
+                    size += self._order(frames, session, entry, now)
                 if session.has_waiting:
                     ready.append(seat)
                 else:
@@ -225,20 +226,26 @@ class Line:
         if self._has_news and not self._is_reading:
             self._tell_news()
 
-    def _order(self, frames: list[bytes], session: Session, entry: Entry, now: float) -> None:
-        """Add the frame that says a message, with a notice before it where one is due."""
+    def _order(self, frames: list[bytes], session: Session, entry: Entry, now: float) -> int:
+        """
+        Add the frame that says a message, with a notice before it where one is due.
+
+        Returns:
+            The bytes of the frame, or 0 where the message cannot be said.
+        """
         talk = self._talk
         try:
             frame = self._encode(talk.order(session, entry, now))
         except BadMessage as error:
             talk.forget(entry)
             session.fail(entry, Outcome.BAD_MESSAGE, str(error))
-            return
+            return 0
         if talk.has_notices and session.sid not in self._opened:
             self._opened.add(session.sid)
             frames.append(self._encode(talk.opened(session) or b""))
         frames.append(frame)
         session.sent(entry)
+        return len(frame)
 
     def _notice(self, notice: bytes | None) -> None:
         if notice is not None and self._link is not None and self._link.is_open:
@@ -251,7 +258,7 @@ class Line:
         self._around.link_count(1)
         self._link = link
         self._talk = self._converse()
-        self._full = False
+        self._full = self._reads = False
         self._opened.clear()
         if self._talk.has_notices:
             self._beat = self._clock.callLater(self._around.ping_every, self._ping)
@@ -311,8 +318,6 @@ class Line:
         else:
             seat.session.answered(entry, answer.payload, answer.is_binary, answer.ok)
         self._has_news[seat] = None
-        if not seat.may_read_link:
-            self.settle(seat)
 
     def link_lost(self, loss: Loss) -> None:
         self._around.link_ended(loss, "sessions" if self._is_shared else "a session")

@@ -142,9 +142,8 @@ class LiveSession:
 
     @property
     def may_read_link(self) -> bool:
-        return self.session.may_read_link and not (
-            self._socket is not None and self._socket.is_full
-        )
+        socket = self._socket
+        return self.session.may_read_link and (socket is None or not socket.is_full)
 
     def deliver(self) -> None:
         """Write what there is for the browser, if it is there and takes it."""
@@ -155,12 +154,14 @@ class LiveSession:
 
     def settle(self) -> None:
         """Read from each side only while there is room."""
-        line = self._backends.line_of(self)
-        if line is not None:
-            line.settle(self)
+        session = self.session
+        if session.terms.own_link:
+            line = self._backends.line_of(self)
+            if line is not None:
+                line.settle(self)
         if self._socket is not None:
             self._socket.settle()
-        session, budget = self.session, self._sessions.budget
+        budget = self._sessions.budget
         if budget.is_full and not (
             session.may_read_browser and (session.may_read_link or not session.terms.own_link)
         ):

@@ -124,11 +124,12 @@ class NumberTests(SynchronousTestCase):
 
     def test_bytes(self) -> None:
         """An item counts its payload and `ITEM_COST`, here and in the budget; a push counts as a
-        message, an outcome does not: its message has that place already."""
+        message, an outcome does not: its message has that place, and gives it back with it."""
         budget = roomy()
+        budget.change(1, 0)  # the message
         one = outbox(result(1, 30), push(b"12345"), budget=budget)
         self.assertEqual((one.bytes, one.unwritten_bytes), (2 * ITEM_COST + 35,) * 2)
-        self.assertEqual((budget.messages, budget.bytes), (1, 2 * ITEM_COST + 35))
+        self.assertEqual((budget.messages, budget.bytes), (2, 2 * ITEM_COST + 35))
         write(one, 1)
         self.assertEqual(one.unwritten_bytes, ITEM_COST + 5)
         one.acknowledge(1)

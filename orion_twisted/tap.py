@@ -118,7 +118,7 @@ class Options(usage.Options):
     def opt_backend(self, endpoint: str) -> None:
         """
         The TCP application: tcp:HOST:PORT, tls:HOST:PORT (verified) or unix:PATH. Given several
-        times, they are tried one after the other. Or dial-in: it connects to the gateway.
+        times, the least busy one is dialled first. Or dial-in: it connects to the gateway.
         """
         self["backend"].append(endpoint)
 

@@ -27,6 +27,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from orion_twisted.core.backoff import Backoff
+from orion_twisted.core.choice import Attempt, Choice
 from orion_twisted.net.links import BackendLink, LinkOwner, Loss
 
 CONNECT_TIMEOUT = 5.0
@@ -38,11 +39,12 @@ class LinkFactory(ReconnectingClientFactory):
     Keep one link to one of some endpoints, from `start` to `stop`.
 
     Args:
-        endpoints: tried one after the other, each with the text that logs call it by.
+        endpoints: where the backends are, each with the text that logs call it by.
         build: makes a link.
         owner: hears of the link.
         backoff: how long to wait after which failure.
         clock: the reactor, or a test's clock.
+        choice: says which endpoint is the next; links to the same endpoints share it.
     """
 
     noisy = False
@@ -58,12 +60,13 @@ class LinkFactory(ReconnectingClientFactory):
         owner: LinkOwner,
         backoff: Backoff,
         clock: IReactorTime,
+        choice: Choice,
     ) -> None:
         self.clock = clock
         self.owner = owner
         self._build = build
         self._backoff = backoff
-        self.connector: EndpointConnector = EndpointConnector(self, endpoints, clock)
+        self.connector: EndpointConnector = EndpointConnector(self, endpoints, clock, choice)
         self.link: BackendLink | None = None
         self._announced: set[BackendLink] = set()  # the owner knows them, and not yet their end
         self.reconnects = True
@@ -77,6 +80,7 @@ class LinkFactory(ReconnectingClientFactory):
         self.stopTrying()
         if self.link is not None:
             self.link.finish()
+            self.connector.left()
 
     def build_link(self) -> BackendLink:
         """Return a link for one attempt."""
@@ -94,6 +98,7 @@ class LinkFactory(ReconnectingClientFactory):
         self.connector.succeeded()
         if not self.continueTrying:
             link.abort()
+            self.connector.left()
             return
         self.link = link
         self._announced.add(link)
@@ -102,6 +107,7 @@ class LinkFactory(ReconnectingClientFactory):
 
     def link_proved(self) -> None:
         self._backoff.reset()
+        self.connector.proved()
         self.owner.link_proved()
 
     def link_gone(self, link: BackendLink) -> None:
@@ -114,6 +120,7 @@ class LinkFactory(ReconnectingClientFactory):
             self.connector.failed(reason)
             return
         self.link = None
+        self.connector.lost()
         if loss.error is not None:
             self._log.warn(
                 "link to {backend} dropped: {error}",
@@ -137,7 +144,7 @@ class EndpointConnector:
     """
     What `ReconnectingClientFactory` calls to dial, over endpoints instead of plain sockets.
 
-    Each attempt takes the next endpoint and has `CONNECT_TIMEOUT` to bring a link up.
+    Each attempt takes the endpoint that is chosen and has `CONNECT_TIMEOUT` to bring a link up.
     """
 
     _log = Logger()
@@ -147,21 +154,24 @@ class EndpointConnector:
         factory: LinkFactory,
         endpoints: Sequence[tuple[str, IStreamClientEndpoint]],
         clock: IReactorTime,
+        choice: Choice,
     ) -> None:
         self._factory = factory
         self._endpoints = endpoints
         self._clock = clock
-        self._attempts = 0
+        self._choice = choice
+        self._chosen: Attempt | None = None
         self._attempt: Deferred[Any] | None = None
         self._protocol: BackendLink | None = None
         self._timeout: IDelayedCall | None = None
         self._timed_out = False
+        self._unwanted = False
 
     def connect(self) -> None:
-        self._attempts += 1
-        self._timed_out = False
+        self._timed_out = self._unwanted = False
         self._timeout = self._clock.callLater(CONNECT_TIMEOUT, self._give_up)
-        _, endpoint = self._endpoints[(self._attempts - 1) % len(self._endpoints)]
+        self._chosen = self._choice.pick(self._clock.seconds())
+        _, endpoint = self._endpoints[self._chosen.index]
         self._attempt = endpoint.connect(_OneLink(self._build))
         self._attempt.addErrback(self.failed)
 
@@ -171,15 +181,36 @@ class EndpointConnector:
 
     def _give_up(self) -> None:
         self._timed_out = True
-        self.stopConnecting()
+        self._stop_attempt()
 
     def succeeded(self) -> None:
         """The attempt has brought a link up, which is the factory's from now on."""
         self._end_attempt()
+        if self._chosen is not None:
+            self._chosen.up()
+
+    def proved(self) -> None:
+        """The link has proved itself."""
+        if self._chosen is not None:
+            self._chosen.proved()
+
+    def lost(self) -> None:
+        """The link, or the attempt, is gone by no wish of ours."""
+        if self._chosen is not None:
+            self._chosen.fail(self._clock.seconds())
+
+    def left(self) -> None:
+        """The link, or the attempt, is not wanted any more."""
+        if self._chosen is not None:
+            self._chosen.leave()
 
     def failed(self, reason: Failure) -> None:
         """The attempt has failed: refused, unreachable, too slow, or not who it should be."""
         self._end_attempt()
+        if self._unwanted:
+            self.left()
+        else:
+            self.lost()
         if self._timed_out:
             reason = Failure(TimeoutError(f"no link within {CONNECT_TIMEOUT:g} s"))
         self._log.debug(
@@ -196,6 +227,10 @@ class EndpointConnector:
             timeout.cancel()
 
     def stopConnecting(self) -> None:
+        self._unwanted = True
+        self._stop_attempt()
+
+    def _stop_attempt(self) -> None:
         # A connection whose TLS handshake is under way counts as an attempt, too.
         if self._protocol is not None:
             self._protocol.abort()
@@ -207,7 +242,7 @@ class EndpointConnector:
 
     def getDestination(self) -> Any:
         """Return the endpoint string of the last attempt, for logs."""
-        name, _ = self._endpoints[max(self._attempts - 1, 0) % len(self._endpoints)]
+        name, _ = self._endpoints[0 if self._chosen is None else self._chosen.index]
         return name
 
 

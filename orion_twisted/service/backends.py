@@ -76,6 +76,7 @@ class Backends(ABC):
             line,
             around.backoff(),
             around.clock,
+            around.choice,
         )
 
     @abstractmethod

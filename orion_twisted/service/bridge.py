@@ -29,7 +29,12 @@ class Bridge(BrowserEnd):
         super().__init__(around, peer, ended)
         self._link: BackendLink | None = None
         self._links = LinkFactory(
-            around.endpoints, self._build_link, self, around.backoff(), around.clock
+            around.endpoints,
+            self._build_link,
+            self,
+            around.backoff(),
+            around.clock,
+            around.choice,
         )
         self._dialled: Deferred[None] | None = None
         self._dial_timeout: IDelayedCall | None = None

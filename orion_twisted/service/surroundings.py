@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.logger import Logger
 
 from orion_twisted.core.backoff import Backoff
+from orion_twisted.core.choice import Choice
 from orion_twisted.core.counters import Counters
 from orion_twisted.core.settings import Tenant
 from orion_twisted.core.wsframes import FRAMINGS, Codec
@@ -49,6 +50,7 @@ class Surroundings:
         message_rate, byte_rate: messages, and payload bytes, per second of one browser; 0 for no
             limit.
         backoff: makes the waits between attempts to dial.
+        choice: says which of the endpoints is dialled next, to all links alike.
         counters: what to add to.
         clock: the reactor, or a test's clock.
     """
@@ -71,6 +73,11 @@ class Surroundings:
     message_rate: int = 0
     byte_rate: int = 0
     link_count: Callable[[int], None] = _count_nothing
+    choice: Choice = field()
+
+    @choice.default
+    def _choice_of_the_tenant(self) -> Choice:
+        return Choice(len(self.endpoints), self.backoff)
 
     @property
     def is_spliced(self) -> bool:

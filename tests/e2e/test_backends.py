@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.e2e.backends import Backend, Peer, echo
 from tests.e2e.browsers import receive
-from tests.harness import MIB, GatewayTestCase
+from tests.harness import MIB, Gateway, GatewayTestCase, eventually
 
 
 class TlsBackendTests(GatewayTestCase):
@@ -81,3 +81,48 @@ class UnixBackendTests(GatewayTestCase):
                 for size in (0, 1, 100_000, MIB):
                     browser.send("x" * size)
                     self.assertTrue(receive(browser, 1) == ["x" * size], size)
+
+
+class SeveralBackendsTests(GatewayTestCase):
+    """A tenant with two backends: the least busy one first, and one that fails is passed over."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.backends = [self.enterContext(Backend(echo)) for _ in range(2)]
+
+    def start_with(self, *flags: str) -> Gateway:
+        return self.start(*(f"--backend={each.endpoint}" for each in self.backends), *flags)
+
+    def peers(self) -> list[int]:
+        return [len(each.peers) for each in self.backends]
+
+    def test_browsers_spread(self) -> None:
+        """Browsers are spread over both; those of one that is gone go on with the other, and it
+        gets the next ones when it is back."""
+        first, second = self.backends
+        gateway = self.start_with()
+        browsers = [self.enterContext(gateway.browser()) for _ in range(6)]
+        self.assertEqual(self.peers(), [3, 3])
+        browsers.pop(1).close()
+        browsers.append(self.enterContext(gateway.browser()))
+        self.assertEqual(self.peers(), [3, 4])
+        first.stop()
+        for browser in browsers:
+            browser.send("still here?")
+            self.assertEqual(browser.recv(), "still here?")
+        self.assertEqual(self.peers(), [3, 7])
+        late = self.enterContext(gateway.browser())
+        late.send("who is it?")
+        self.assertEqual((late.recv(), self.peers()), ("who is it?", [3, 8]))
+        first.start()
+
+        def gets_one() -> bool:
+            gateway.browser().close()
+            return len(first.peers) > 3
+
+        eventually(gets_one, "a browser at the backend that has rested")
+
+    def test_shared_links_spread(self) -> None:
+        """So are the links that sessions share."""
+        self.start_with("--mode=session", "--links=4")
+        eventually(lambda: self.peers() == [2, 2], "two links to each backend")

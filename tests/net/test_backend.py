@@ -24,6 +24,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
 from orion_twisted.core.backoff import FIRST_WAIT, MOST_WAIT, Backoff
+from orion_twisted.core.choice import Choice
 from orion_twisted.core.errors import BackendError
 from orion_twisted.core.frames import FrameTooLarge, decoder, encoder
 from orion_twisted.net.backend import CONNECT_TIMEOUT, LinkFactory
@@ -117,8 +118,14 @@ class LinkTestCase(SynchronousTestCase):
         return TCP4ClientEndpoint(self.clock, "192.0.2.1", port)
 
     def use(self, *endpoints: IStreamClientEndpoint) -> None:
-        named = [(f"backend {number}", each) for number, each in enumerate(endpoints)]
-        self.factory = LinkFactory(named, self.build, self.owner, self.backoff, self.clock)
+        self.named = named = [(f"backend {number}", each) for number, each in enumerate(endpoints)]
+        self.choice = Choice(len(named), lambda: Backoff(FIRST_WAIT, MOST_WAIT, lambda: 1.0))
+        self.factory = self.build_factory(self.owner)
+
+    def build_factory(self, owner: Owner) -> LinkFactory:
+        """Return one more factory for the same endpoints."""
+        backoff = self.backoff
+        return LinkFactory(self.named, self.build, owner, backoff, self.clock, self.choice)
 
     def dialled(self) -> int:
         """Return the port of the attempt under way, which is the only one."""
@@ -716,7 +723,7 @@ class DiallingTests(LinkTestCase):
     """Attempts to reach a backend."""
 
     def test_attempts_rotate(self) -> None:
-        """Each attempt takes the next backend, the one after a lost link, too."""
+        """Each attempt of one link takes the next backend, the one after a lost link, too."""
         self.use(self.endpoint(7001), self.endpoint(7002), self.endpoint(7003))
         self.factory.start()
         ports = []
@@ -845,6 +852,104 @@ class DiallingTests(LinkTestCase):
         self.factory.connector.disconnect()
         self.clock.tcpClients.clear()
         self.assertTrue(self.waits)
+
+
+class ChoosingTests(LinkTestCase):
+    """Several links to the same backends: which of them each one dials."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.use(self.endpoint(7001), self.endpoint(7002))
+
+    def start(self) -> int:
+        """Start one more link; return the port that it dials."""
+        self.owner = Owner()
+        self.factory = self.build_factory(self.owner)
+        self.factory.start()
+        return int(self.clock.tcpClients[-1][1])
+
+    def test_spread(self) -> None:
+        """Links that are wanted at the same time spread over the backends."""
+        self.assertEqual([self.start() for _ in range(4)], [7001, 7002, 7001, 7002])
+        self.assertEqual(self.choice.links, [2, 2])
+
+    def test_where_links_have_ended(self) -> None:
+        """The next link goes to where some have ended, by the backend's wish or by ours."""
+        for end in (lambda: self.factory.stop(), lambda: self.wire.breaks()):
+            self.setUp()
+            self.start()
+            self.accept()
+            self.start()
+            self.accept()
+            self.start()
+            self.accept()
+            self.clock.advance(PROOF_TIME)
+            self.assertEqual(self.choice.links, [2, 1])
+            end()
+            self.assertEqual(self.choice.links, [1, 1])
+
+    def test_what_one_has_found_out(self) -> None:
+        """A backend that refuses one link is not dialled for another until it has rested."""
+        self.start()
+        self.refuse()
+        self.assertEqual([self.start(), self.start()], [7002, 7002])
+        self.clock.tcpClients.clear()
+        self.clock.advance(FIRST_WAIT)  # which is the first one's wait, too
+        self.assertEqual(self.dialled(), 7001)
+
+    def test_too_slow(self) -> None:
+        """So is one that does not answer in time."""
+        self.start()
+        self.clock.advance(CONNECT_TIMEOUT)
+        self.clock.tcpClients.clear()
+        self.assertEqual(self.start(), 7002)
+
+    def test_accepts_and_dies(self) -> None:
+        """So is one that accepts and ends, before its link has proved itself."""
+        self.start()
+        self.accept().breaks()
+        self.assertEqual(self.start(), 7002)
+        self.clock.tcpClients.clear()
+        self.assertEqual(self.start(), 7002)
+
+    def test_ends_after_proof(self) -> None:
+        """A link that has served and ends says nothing against its backend."""
+        self.start()
+        self.accept().hears(frame(b"served"))
+        self.start()
+        self.clock.tcpClients.clear()
+        self.wire.breaks()
+        self.assertEqual(self.choice.links, [0, 1])
+        self.assertEqual(self.start(), 7001)
+
+    def test_given_up(self) -> None:
+        """Nor does a browser that leaves while its backend is dialled, or waits to be."""
+        self.start()
+        self.factory.stop()
+        self.clock.tcpClients.clear()
+        self.assertEqual((self.choice.links, self.start()), ([0, 0], 7002))
+        self.clock.tcpClients.clear()
+        self.assertEqual(self.start(), 7001)
+        self.refuse()
+        self.factory.stop()
+        self.assertEqual(self.choice.links, [0, 1])
+
+    def test_up_after_stop(self) -> None:
+        """A link that comes up too late, against all rules, is not counted."""
+        self.start()
+        with patch.object(self.factory.connector, "stopConnecting"):
+            self.factory.stop()
+        self.accept()
+        self.clock.advance(0)
+        self.assertEqual((self.choice.links, self.start()), ([0, 0], 7002))
+
+    def test_a_link_of_its_own_goes_elsewhere(self) -> None:
+        """One link alone, too, goes to the other backend when its own is gone."""
+        self.start()
+        self.accept().hears(frame(b"served"))
+        self.wire.breaks()
+        self.clock.advance(FIRST_WAIT)
+        self.assertEqual(self.dialled(), 7002)
 
 
 class Backend(Protocol):
@@ -1052,7 +1157,8 @@ class SocketTests(TestCase):
         """Dial once; `ended` fires when the attempt has ended, or the link that it brought."""
         backoff = Backoff(FIRST_WAIT, MOST_WAIT, lambda: 1.0)
         endpoints = [(text, clientFromString(reactor, text))]
-        self.factory = LinkFactory(endpoints, framed_link, self.owner, backoff, reactor)
+        choice = Choice(1, lambda: backoff)
+        self.factory = LinkFactory(endpoints, framed_link, self.owner, backoff, reactor, choice)
         self.patch(self.factory, "retry", self._over)
         self.factory.start()
 

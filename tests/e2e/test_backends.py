@@ -99,7 +99,7 @@ class SeveralBackendsTests(GatewayTestCase):
     def test_browsers_spread(self) -> None:
         """Browsers are spread over both; those of one that is gone go on with the other, and it
         gets the next ones when it is back."""
-        first, second = self.backends
+        first = self.backends[0]
         gateway = self.start_with()
         browsers = [self.enterContext(gateway.browser()) for _ in range(6)]
         self.assertEqual(self.peers(), [3, 3])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import sys
 import time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -11,8 +13,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.table import Table
+from twisted.internet.defer import Deferred
 
 from orion_twisted import __version__
+from orion_twisted.client.doctor import Finding, Patient, Verdict, examine
+from orion_twisted.client.target import parse_url, read_authorities
 from orion_twisted.core.config import advice, describe
 from orion_twisted.core.problems import ConfigError, Problem
 from orion_twisted.core.units import parse_duration
@@ -32,6 +37,19 @@ LIBRARIES = (
     "pyjwt",
 )
 """Whose versions `orion-bridge version` names."""
+
+TOKEN_VARIABLE = "ORION_TOKEN"
+"""Of the environment: where a token may be that is for no file."""
+
+MARKS = {Verdict.GOOD: ("✓", "green"), Verdict.NOTE: ("!", "yellow"), Verdict.BAD: ("✗", "red")}
+PLAIN_MARKS = {Verdict.GOOD: "ok", Verdict.NOTE: "!", Verdict.BAD: "NO"}
+"""Where the terminal's encoding has no ticks."""
+
+INSECURE = (
+    "INSECURE: whoever answers is believed, and shown the token. Never use this to decide "
+    "whether a gateway can be trusted."
+)
+"""Said loudly."""
 
 FEW_DAYS = 21
 """Days left from which on a certificate is shown in yellow."""
@@ -225,6 +243,71 @@ def token(
         )
     except ValueError as error:
         raise click.ClickException(str(error)) from None
+
+
+@main.command()
+@click.argument("url")
+@click.option(
+    "--ca",
+    type=click.Path(path_type=Path),
+    help="Trust the authorities in this PEM file, and no others.",
+)
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    help=f"Show the token in this file; without it, the one in ${TOKEN_VARIABLE}.",
+)
+@click.option("--origin", help="Say that the page came from here, as https://shop1.example.")
+@click.option("--insecure", is_flag=True, help="Go on where the certificate cannot be trusted.")
+def doctor(
+    url: str, ca: Path | None, token_file: Path | None, origin: str | None, insecure: bool
+) -> None:
+    """
+    Try the gateway at URL from here, step by step, as a browser would.
+
+    URL is the WebSocket's, as wss://shop1.example/ws. Each step says what was found, and what to
+    do if it is not well: the name, TCP, TLS and its certificates, HTTP, the upgrade, the
+    subprotocol, hello and welcome in orion.v2, the time of a round trip, the close. Nothing is
+    changed; a backend sees a client come and go. The exit status is 1 if a step fails.
+
+    \b
+      orion-bridge doctor wss://localhost:8889/ws --ca demo-data/certs/ca.pem
+      ORION_TOKEN=$(orion-bridge token shop1) orion-bridge doctor wss://shop1.example/ws
+    """
+    from twisted.internet.task import react
+
+    try:
+        token = token_file.read_text().strip() if token_file else os.environ.get(TOKEN_VARIABLE)
+        patient = Patient(
+            parse_url(url),
+            None if ca is None else read_authorities(ca),
+            token=token or None,
+            origin=origin,
+            is_insecure=insecure,
+        )
+    except OSError as error:
+        raise click.ClickException(f"cannot read {token_file}: {error.strerror}") from None
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    if insecure:
+        click.secho(INSECURE, fg="red", bold=True, err=True)
+
+    async def run(reactor: object) -> None:
+        if not await examine(patient, _show_finding, reactor):
+            raise SystemExit(1)
+
+    react(lambda reactor: Deferred.fromCoroutine(run(reactor)))
+
+
+def _show_finding(finding: Finding) -> None:
+    mark, color = MARKS[finding.verdict]
+    try:
+        mark.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        mark = PLAIN_MARKS[finding.verdict]
+    click.secho(f"{mark:2} {finding.step:11} {finding.text}", fg=color)
+    if finding.advice:
+        click.echo(f"{'':14} {finding.advice}")
 
 
 @main.command()

@@ -78,7 +78,8 @@ class OrionClient:
         random: gives a number from 0 to 1, for the waits.
 
     Raises:
-        ValueError: the URL, the dialect or the CA file cannot be used.
+        ValueError: the URL, the dialect, the origin, the token or the CA file
+            cannot be used.
     """
 
     _log = Logger()
@@ -118,6 +119,8 @@ class OrionClient:
             token_in_hello=token_in_hello,
             origin=origin,
         )
+        # A bad origin or token is told now, and not to each try.
+        address.upgrade(token if isinstance(token, str) else None)
         limits = ClientLimits() if limits is None else limits
         self._clock: IReactorTime = reactor
         self._conversation = DIALECTS[dialect](limits)

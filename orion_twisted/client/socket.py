@@ -11,11 +11,12 @@ import re
 from typing import Any
 from typing import Protocol as Seam
 
-from attrs import frozen
+from attrs import field, frozen
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from autobahn.util import encode_truncate
 from autobahn.websocket.types import ConnectingRequest, ConnectionResponse
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -38,6 +39,8 @@ NO_CODE = 1005
 BEARER_PREFIX = "orion.bearer."
 """Before a token, where it goes among the subprotocols."""
 
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
+_ORIGIN = re.compile(r"[!-~]+")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: |\r\n)")
 _RETRY_AFTER = re.compile(rb"\r\nretry-after:[ \t]*([0-9]{1,6})[ \t]*\r\n", re.IGNORECASE)
 
@@ -68,12 +71,22 @@ class Upgrade:
         subprotocols: what it offers, the best first.
         token: offered beside them.
         origin: what it says as its page's origin.
+
+    Raises:
+        ValueError: token or origin would not arrive as they are.
     """
 
     target: Target
     subprotocols: tuple[str, ...]
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     origin: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        # What they are is not repeated: this goes to logs.
+        if self.token is not None and _TOKEN.fullmatch(self.token) is None:
+            raise ValueError("the token has characters that none has")
+        if self.origin is not None and _ORIGIN.fullmatch(self.origin) is None:
+            raise ValueError("the origin has characters that none has")
 
     def request(self) -> ConnectingRequest:
         """Return it as Autobahn wants it."""
@@ -192,9 +205,6 @@ class ClientSocket(WebSocketClientProtocol):
         self._connectionLost(reason)
         self.is_closed = None  # Autobahn's Deferred has fired with ourselves: a cycle
         self._end(End(ABNORMAL if self._was_open else None, why(reason)))
-        pings, self._pings = self._pings, {}
-        for answered, _ in pings.values():
-            answered.errback(reason)
         owner, self._owner = self._owner, None
         if owner is not None:
             owner.socket_gone(self)
@@ -202,6 +212,9 @@ class ClientSocket(WebSocketClientProtocol):
     def _end(self, end: End) -> None:
         if not self._has_ended:
             self._has_ended = True
+            pings, self._pings = self._pings, {}
+            for answered, _ in pings.values():
+                answered.errback(ConnectionLost(end.why))
             if self._owner is not None:
                 self._owner.socket_ended(self, end)
 
@@ -235,8 +248,8 @@ class ClientSocket(WebSocketClientProtocol):
         Ask for a pong.
 
         Returns:
-            A Deferred that fires with the seconds until it came, and fails if the connection
-            ends first. Cancelling gives up waiting for it.
+            A Deferred that fires with the seconds until it came, and fails with `ConnectionLost`
+            if the socket ends first. Cancelling gives up waiting for it.
         """
         answered: Deferred[float] = Deferred()
         self._last_ping += 1

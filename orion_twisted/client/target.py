@@ -10,7 +10,7 @@ from attrs import field, frozen
 from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.error import ConnectError, DNSLookupError, UserError
+from twisted.internet.error import ConnectionDone, ConnectionLost, DNSLookupError
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IStreamClientEndpoint
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.python.failure import Failure
@@ -140,7 +140,9 @@ def why(failure: Failure) -> str:
         return f"TLS: {', '.join(filter(None, reasons)) or 'the connection ended unexpectedly'}"
     if isinstance(error, DNSLookupError):
         return "the name does not resolve"
-    if isinstance(error, ConnectError | UserError):
-        return failure.getErrorMessage().rstrip(".")
+    if isinstance(error, ConnectionDone):
+        return "the connection was closed"
+    if isinstance(error, ConnectionLost):
+        return "the connection was cut off"
     text = failure.getErrorMessage().rstrip(".")
     return text or type(error).__name__

@@ -795,6 +795,9 @@ class SettingsTests(SynchronousTestCase):
             ("ws://localhost/", {"dialect": "orion.v3"}),
             ("http://localhost/", {}),
             ("wss://localhost/", {"ca_file": "/nowhere/ca.pem"}),
+            ("ws://localhost/", {"origin": "https://a\r\nX: y"}),
+            ("ws://localhost/", {"token": "a\r\nX: y"}),
+            ("ws://localhost/", {"token": ""}),
         ):
             with self.subTest(url), self.assertRaises(ValueError):
                 OrionClient(url, reactor=MemoryReactorClock(), **options)  # type: ignore[arg-type]

@@ -110,10 +110,10 @@ class WhyTests(SynchronousTestCase):
             (SSL.Error(), "TLS: the connection ended unexpectedly"),
             (VerificationError(errors=[]), "TLS: the certificate is for other names"),
             (DNSLookupError("no results"), "the name does not resolve"),
-            (ConnectionDone(), "Connection was closed cleanly"),
+            (ConnectionDone(), "the connection was closed"),
+            (ConnectionLost(), "the connection was cut off"),
             (RuntimeError(), "RuntimeError"),
         ):
             with self.subTest(repr(error)):
                 self.assertEqual(why(Failure(error)), text)
         self.assertIn("refused", why(Failure(ConnectionRefusedError())))
-        self.assertIn("non-clean", why(Failure(ConnectionLost())))

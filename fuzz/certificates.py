@@ -10,7 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from fuzz.taking import Taking
 from orion_twisted.net.certchecks import Unusable
@@ -37,10 +43,18 @@ _made = make_dev_certificates(Path(_folder.name) / "dev", ["shop.example"], NOW)
 PEM = (_made.ca_file.parent / "shop.example.pem").read_bytes()
 CHAIN, _, _KEY = PEM.partition(b"-----BEGIN PRIVATE KEY-----")
 KEY = b"-----BEGIN PRIVATE KEY-----" + _KEY
+SHORT_KEY = ed25519.Ed25519PrivateKey.generate().private_bytes(
+    Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+)
 
 
 def der(pem: bytes) -> bytes:
     return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+
+
+def key_der(pem: bytes) -> bytes:
+    key = load_pem_private_key(pem, None)
+    return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
 # The first byte says which file it is, the second one how it is wrapped.
@@ -52,6 +66,8 @@ SEEDS = (
     b"\x00\x01" + der(CHAIN),
     b"\x05\x01" + der(CHAIN),
     b"\x00\x01" + der(_made.ca_file.read_bytes()),
+    b"\x00\x02" + key_der(KEY),
+    b"\x00\x02" + key_der(SHORT_KEY),
     b"\x01\x00" + CHAIN,
     b"\x02\x00" + KEY,
     b"\x03\x00" + b"0\x82\x01\x00\x02\x01\x03",
@@ -64,9 +80,14 @@ SEEDS = (
 def check(data: bytes) -> None:
     taking = Taking(data)
     path = FOLDER / NAMES[taking.number(len(NAMES))]
-    is_der = bool(taking.number(2))
+    wrapped = taking.number(3)
+    content = taking.rest
+    if wrapped == 1:
+        content = in_pem(b"CERTIFICATE", content) + KEY
+    elif wrapped == 2:
+        content = CHAIN + in_pem(b"PRIVATE KEY", content)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(in_pem(taking.rest) + KEY if is_der else taking.rest)
+    path.write_bytes(content)
     try:
         check_folder()
         with suppress(Unusable):
@@ -75,8 +96,8 @@ def check(data: bytes) -> None:
         path.unlink()
 
 
-def in_pem(content: bytes) -> bytes:
-    return b"-----BEGIN CERTIFICATE-----\n%s-----END CERTIFICATE-----\n" % encodebytes(content)
+def in_pem(label: bytes, content: bytes) -> bytes:
+    return b"-----BEGIN %s-----\n%s-----END %s-----\n" % (label, encodebytes(content), label)
 
 
 def check_folder() -> None:

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
 
 from orion_twisted.net.certchecks import (
@@ -37,6 +37,8 @@ PASSWORD_VARIABLE = "ORION_CERT_PASSWORD_"
 # No five dashes in the body: so a file of beginnings without an end costs no more than others.
 _PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(?:[^-]|-(?!----))*-----END \1-----")
 _PEM_BEGIN = b"-----BEGIN "
+# What a damaged key is answered with; the last is for what OpenSSL finds out late.
+_NO_KEY = (ValueError, UnsupportedAlgorithm, InternalError)
 _CERTIFICATE_LABELS = (b"CERTIFICATE", b"X509 CERTIFICATE")
 _KEY_LABEL_END = b"PRIVATE KEY"
 
@@ -96,7 +98,7 @@ def read_pkcs12(source: Path, now: datetime) -> CertificateFile | None:
     where, password = _password_of(source)
     try:
         key, leaf, others = pkcs12.load_key_and_certificates(data, password)
-    except ValueError:
+    except _NO_KEY:
         reason = (
             f"the password in {where} does not open it, or it is damaged"
             if password
@@ -187,7 +189,7 @@ def _load_key(pem: bytes, path: Path) -> object:
         return load_pem_private_key(pem, None)
     except TypeError:
         pass  # it is encrypted
-    except (ValueError, UnsupportedAlgorithm):
+    except _NO_KEY:
         reason = f"the private key in {path.name} is damaged, or of an unknown kind"
         raise Unusable(reason) from None  # the details are those of a secret
     where, password = _password_of(path)
@@ -195,6 +197,6 @@ def _load_key(pem: bytes, path: Path) -> object:
         raise Unusable(f"the private key is encrypted, with no password in {where}")
     try:
         return load_pem_private_key(pem, password)
-    except (ValueError, UnsupportedAlgorithm):
+    except _NO_KEY:
         reason = f"the password in {where} does not open the private key"
         raise Unusable(reason) from None

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import jwt
 from attrs import field, frozen
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
     EllipticCurvePrivateKey,
@@ -46,6 +46,8 @@ SUFFIXES = frozenset({"", ".pem", ".pub", ".key", ".txt"})
 """What a key file's name may have after the key's id."""
 
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# What a damaged key is answered with; the last is for what OpenSSL finds out late.
+_NO_KEY = (ValueError, UnsupportedAlgorithm, InternalError)
 _PEM_MARK = re.compile(rb"-----(?:BEGIN|END) ([A-Z0-9 ]*)-----")
 
 PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
@@ -246,7 +248,7 @@ def _public_key(path: Path, data: bytes, labels: set[bytes]) -> PublicKey:
         raise ValueError(f"{path} holds more than one key, or a part of one")
     try:
         key = load_pem_public_key(data)
-    except (ValueError, UnsupportedAlgorithm):
+    except _NO_KEY:
         key = None
     if not isinstance(key, PublicKey):
         raise ValueError(f"{path} holds a public key that is damaged, or of an unknown kind")
@@ -277,7 +279,7 @@ def _private_key(path: Path) -> PrivateKey:
         key = load_pem_private_key(data, None)
     except TypeError:
         problem = f"{path} is encrypted: decrypt it first, as with: openssl pkey"
-    except (ValueError, UnsupportedAlgorithm):
+    except _NO_KEY:
         problem = f"{path} holds no private key in PEM form"
     else:
         if isinstance(key, PrivateKey):

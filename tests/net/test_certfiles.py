@@ -216,6 +216,7 @@ class DamageTests(CertificateFolderTestCase):
     def test_words_for_damage(self) -> None:
         """Each kind of damage has its own words."""
         shop = issue(["shop.example"])
+        ed25519 = issue(["shop.example"], key="ed25519").key_pem
         garbled = shop.certificate_pem.replace(b"\nMII", b"\nAII")
         der = shop.certificate.public_bytes(Encoding.DER)
         odd_version = DER_cert_to_PEM_cert(der.replace(VERSION_3, VERSION_107, 1)).encode()
@@ -230,6 +231,10 @@ class DamageTests(CertificateFolderTestCase):
             (
                 "private key in shop.pem is damaged",
                 shop.certificate_pem + shop.key_pem.replace(b"\nMI", b"\nAI"),
+            ),
+            (
+                "private key in shop.pem is damaged",  # it says Ed448, and is too short for that
+                shop.certificate_pem + ed25519.replace(b"K2Vw", b"K2Vx", 1),
             ),
         ):
             with self.subTest(words=words):

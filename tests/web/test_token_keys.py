@@ -31,6 +31,8 @@ from tests.web.signers import (
 )
 
 PUBLIC = ("RS256", "ES256", "EdDSA")
+ED25519, ED448 = b"K2Vw", b"K2Vx"
+"""What a key is, in base64: keys of the two have different lengths."""
 
 
 class KeysTestCase(SynchronousTestCase):
@@ -119,6 +121,11 @@ class OneFileTests(KeysTestCase):
             (dsa_pem, ALGORITHMS, "key holds a public key that is damaged, or of an unknown"),
             (
                 verifying_data("ES256").replace(b"M", b"N", 1),
+                ALGORITHMS,
+                "key holds a public key that is damaged, or of an unknown",
+            ),
+            (
+                verifying_data("EdDSA").replace(ED25519, ED448, 1),
                 ALGORITHMS,
                 "key holds a public key that is damaged, or of an unknown",
             ),
@@ -327,6 +334,10 @@ class SigningKeyTests(KeysTestCase):
             (private_pem(private_key("ES256"), b"password"), "private is encrypted"),
             (verifying_data("ES256"), "private holds no private key in PEM form"),
             (SECRET, "private holds no private key in PEM form"),
+            (
+                private_pem(private_key("EdDSA")).replace(ED25519, ED448, 1),
+                "private holds no private key in PEM form",
+            ),
             (private_pem(ed448.Ed448PrivateKey.generate()), "of an unknown kind"),
         ):
             with self.subTest(text):

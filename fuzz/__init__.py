@@ -15,6 +15,7 @@ TARGETS = (
     "messages",
     "members",
     "dialects",
+    "answers",
     "proxy_headers",
     "client_hellos",
     "names",

@@ -6,12 +6,14 @@ marked ``install`` are for `tests.test_packaging`: they want an environment of t
 """
 
 import ast
+import json
 import os
 import re
 import shlex
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
@@ -23,6 +25,7 @@ from unittest import TestCase
 
 from attrs import NOTHING, fields
 
+from orion_twisted.client.limits import ClientLimits
 from orion_twisted.core.admission import Full
 from orion_twisted.core.bearer import REFUSALS
 from orion_twisted.core.config import load_settings
@@ -43,10 +46,11 @@ from orion_twisted.service.startup import read_settings
 from orion_twisted.tap import Options
 from tests.browser import Browser
 from tests.documents import CHECKOUT, Block, Page, all_pages, code_in, read_page
-from tests.e2e.backends import Backend, echo
+from tests.e2e.backends import Backend, Peer, echo
 from tests.harness import (
     ENDED_IN_ORDER,
     PATIENCE,
+    Gateway,
     Process,
     client_context,
     environment,
@@ -64,6 +68,13 @@ LISTENER = re.compile(r"\b(tls|tcp):\d+(?=[\"\s])")
 BACKEND = re.compile(r"\btcp:(?:10|127)\.\d+\.\d+\.\d+:\d+")
 CERTIFICATES_FOLDER = "/etc/orion/certs"
 PAGE_HOST = "wss://editor.shop1.example/"
+
+
+def answer_v1(peer: Peer) -> None:
+    """A talk of a backend that answers every message of ``orion.v1``."""
+    while (payload := peer.read_frame()) is not None:
+        answer = {"msgID": json.loads(payload)["@MSGID"], "success": True}
+        peer.send_frame(json.dumps(answer).encode())
 
 
 def skip_or_fail(case: TestCase, why: str) -> None:
@@ -226,6 +237,50 @@ class ExampleTests(TestCase):
         self.assertRegex(printed.read_text(), r'^\{"msgID":1,"success":true,')
         self.assertEqual(0, demo.stop())
         self.assertEqual(0, page.wait(PATIENCE), "the page's socket should be closed")
+
+    def run_client(self, block: Block) -> None:
+        """A program has its answer from an engine behind a gateway in session mode."""
+        folder = temporary_folder(self)
+        backend = self.enterContext(Backend(answer_v1))
+        ca_file = make_certificates(folder / "certs", "localhost")
+        settings = folder / SETTINGS_FILE
+        settings.write_text(
+            f'[tenant.shop1]\nhosts = ["localhost"]\nbackend = "{backend.endpoint}"\n'
+            'mode = "session"\n'
+        )
+        gateway = Gateway([f"--config={settings}"], folder, folder / "certs")
+        self.addCleanup(gateway.kill)
+        self.assertIn(PAGE_HOST, block.text)
+        done = subprocess.run(
+            [sys.executable, "-c", block.text.replace(PAGE_HOST, gateway.url("/"))],
+            env={**environment(), "SSL_CERT_FILE": str(ca_file)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        for line in (
+            "Connecting()",
+            "Online(replaced=False, lost=0)",
+            "answer: {'msgID': 1, 'success': True}",
+            "notification: sent",
+            "Closed(code=1000, why='the client was stopped')",
+        ):
+            self.assertIn(line, done.stdout.splitlines())
+        self.assertEqual(ENDED_IN_ORDER, gateway.stop())
+
+    def run_doctor(self, block: Block) -> None:
+        """The demo is in good health."""
+        folder = temporary_folder(self)
+        port = free_port()
+        demo = Process(orion_bridge("demo", "--port", str(port)), folder)
+        self.addCleanup(demo.kill)
+        demo.wait_for_port(port)
+        self.assertIn(":8889/", block.text)
+        printed = run_shell(block.text.replace(":8889/", f":{port}/"), folder)
+        self.assertRegex(printed, r"(?m) close +1000, answered with 1000$")
+        self.assertEqual(0, demo.stop())
 
     @staticmethod
     def names_in(path: Path) -> list[str]:
@@ -476,6 +531,20 @@ class CloseCodeTests(TestCase):
         section = read_page("docs/integrate.md").section("Mode `relay`")
         frame = encoder("int32")(message_codec("tagged").to_frame(b"hi", False))
         self.assertIn(f"`{frame.hex(' ')}`", section)
+
+
+class ClientLimitsTests(TestCase):
+    """docs/integrate.md has every limit of the Python client, with its default."""
+
+    def test_every_limit_is_there(self) -> None:
+        """None is missing, and the numbers are those of the code."""
+        documented: dict[str, float] = {}
+        for names, defaults, meaning in read_page("docs/integrate.md").table("Python client"):
+            numbers = [float(each) for each in defaults.split(",")]
+            documented |= zip(code_in(names), numbers, strict=True)
+            self.assertTrue(meaning.endswith("."))
+        actual = {each.name: float(each.default) for each in fields(ClientLimits)}
+        self.assertEqual(actual, documented)
 
 
 class Sources(ast.NodeVisitor):

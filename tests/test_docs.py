@@ -131,6 +131,35 @@ def run_shell(script: str, folder: Path, timeout: float = 60.0) -> str:
     return done.stdout
 
 
+def start_page(
+    case: TestCase, text: str, folder: Path, ca_file: Path
+) -> tuple[subprocess.Popen[bytes], Path]:
+    """
+    Run a page's script with node.
+
+    Returns:
+        Its process, and the file that has what it prints.
+    """
+    node = shutil.which("node")
+    has_websocket = "process.exit(typeof WebSocket === 'function' ? 0 : 1)"
+    command = [node or "node", "--experimental-websocket"]
+    if node is None or subprocess.run([*command, "-e", has_websocket], check=False).returncode:
+        skip_or_fail(case, "there is no node with WebSocket (20.10 or newer)")
+    script, printed = folder / "page.mjs", folder / "printed.txt"
+    script.write_text(text)
+    with printed.open("wb") as output:
+        page = subprocess.Popen(
+            [*command, str(script)],
+            env={**os.environ, "NODE_EXTRA_CA_CERTS": str(ca_file), "NODE_NO_WARNINGS": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    case.addCleanup(page.wait)
+    case.addCleanup(page.kill)
+    return page, printed
+
+
 class ExampleTests(TestCase):
     """What a reader is told to write or to type does what the page says."""
 
@@ -208,31 +237,15 @@ class ExampleTests(TestCase):
 
     def run_page(self, block: Block) -> None:
         """A page's script gets its answer from an Orion engine behind the gateway."""
-        node = shutil.which("node")
-        has_websocket = "process.exit(typeof WebSocket === 'function' ? 0 : 1)"
-        command = [node or "node", "--experimental-websocket"]
-        if node is None or subprocess.run([*command, "-e", has_websocket], check=False).returncode:
-            skip_or_fail(self, "there is no node with WebSocket (20.10 or newer)")
         folder = temporary_folder(self)
         port = free_port()
         demo = Process(orion_bridge("demo", "--port", str(port), "--folder", "data"), folder)
         self.addCleanup(demo.kill)
         demo.wait_for_port(port)
         self.assertIn(PAGE_HOST, block.text)
-        script = folder / "page.mjs"
-        script.write_text(block.text.replace(PAGE_HOST, f"wss://localhost:{port}/"))
-        printed = folder / "printed.txt"
+        text = block.text.replace(PAGE_HOST, f"wss://localhost:{port}/")
         trusted = folder / "data" / "certs" / "ca.pem"
-        with printed.open("wb") as output:
-            page = subprocess.Popen(
-                [*command, str(script)],
-                env={**os.environ, "NODE_EXTRA_CA_CERTS": str(trusted), "NODE_NO_WARNINGS": "1"},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        self.addCleanup(page.wait)
-        self.addCleanup(page.kill)
+        page, printed = start_page(self, text, folder, trusted)
         eventually(lambda: b"\n" in printed.read_bytes(), "a line printed by the page")
         self.assertRegex(printed.read_text(), r'^\{"msgID":1,"success":true,')
         self.assertEqual(0, demo.stop())
@@ -327,6 +340,7 @@ class PageTests(TestCase):
         kinds.add("install")  # tests.test_packaging
         kinds.add("deploy-hook")  # tests.net.test_certbot
         kinds.update(("mint-php", "mint-node", "mint-python", "token-keys"))  # web.test_minting
+        kinds.update(("session", "secret", "dial-in"))  # tests.test_session_docs
         kinds.add("vector")  # tests.vectors
         for page in all_pages():
             for block in page.blocks:

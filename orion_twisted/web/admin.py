@@ -104,7 +104,7 @@ class Report:
     certificates: tuple[CertificateStatus, ...]
 
 
-class _Gathered(Collector):
+class MetricsCollector(Collector):
     """The counters and the report, in Prometheus's words."""
 
     def __init__(self, counters: Counters, report: Callable[[], Report]) -> None:
@@ -240,7 +240,7 @@ def admin_site(counters: Counters, report: Callable[[], Report], reactor: Any) -
         reactor: for timers.
     """
     registry = CollectorRegistry()
-    registry.register(_Gathered(counters, report))
+    registry.register(MetricsCollector(counters, report))
 
     def ready() -> tuple[int, bytes]:
         return (OK, b"ready\n") if report().ready else (SERVICE_UNAVAILABLE, b"draining\n")

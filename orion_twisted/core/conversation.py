@@ -16,7 +16,7 @@ from orion_twisted.core.ledger import Entry
 from orion_twisted.core.session import Session
 
 
-@define(eq=False)
+@define
 class Answer:
     """
     An answer to a message; not frozen, as one is made for each message, and that takes time.

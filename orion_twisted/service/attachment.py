@@ -288,6 +288,7 @@ class AttachmentV2(Attachment):
             )
             self._take(live, entry, now)
         elif kind == "bye":
+            live.pump()  # what came before it, perhaps in the same read, is not taken back
             self._live = None
             self.close(CloseCode.NORMAL, "bye")
             live.end("bye")
@@ -376,7 +377,7 @@ class AttachmentV2(Attachment):
                     self._send(browser_v2.write_ack(ack), False)
 
     def drain(self, within: float) -> None:
-        if not self._closing and self._live is not None:
+        if not self._closing and self._draining is None and self._live is not None:
             self._send(browser_v2.drain(self._around.return_within(within)), False)
         super().drain(within)
 

@@ -101,7 +101,7 @@ class Entry:
 class Ledger:
     """The messages of one session, in the order of their numbers."""
 
-    __slots__ = ("_waiting", "entries", "highest", "pending", "pending_bytes")
+    __slots__ = ("entries", "highest", "pending", "pending_bytes", "waiting")
 
     def __init__(self) -> None:
         self.highest = 0
@@ -111,7 +111,8 @@ class Ledger:
         """How many have no outcome."""
         self.pending_bytes = 0
         """Payload bytes of those."""
-        self._waiting: deque[Entry] = deque()
+        self.waiting: deque[Entry] = deque()
+        """Those that wait for a link, in their order."""
 
     def accept(self, entry: Entry) -> None:
         """
@@ -126,18 +127,13 @@ class Ledger:
         self.entries[entry.n] = entry
         self.pending += 1
         self.pending_bytes += entry.size
-        self._waiting.append(entry)
-
-    @property
-    def has_waiting(self) -> bool:
-        """Whether any message waits for a link."""
-        return bool(self._waiting)
+        self.waiting.append(entry)
 
     def next_waiting(self) -> Entry | None:
         """Take the message out of the line that a link is given next; its payload is kept."""
-        if not self._waiting:
+        if not self.waiting:
             return None
-        entry = self._waiting.popleft()
+        entry = self.waiting.popleft()
         entry.stage = SENT
         return entry
 
@@ -149,7 +145,7 @@ class Ledger:
     def done(self, entry: Entry) -> None:
         """Note that a message's outcome is known."""
         if entry.stage is ACCEPTED:
-            self._waiting.remove(entry)
+            self.waiting.remove(entry)
         entry.stage = DONE
         entry.payload = b""
         self.pending -= 1
@@ -173,7 +169,7 @@ class Ledger:
         for entry in safe:
             entry.stage = ACCEPTED
             entry.was_sent = True
-        self._waiting.extendleft(reversed(safe))
+        self.waiting.extendleft(reversed(safe))
         return [entry for entry in had if not entry.is_safe]
 
     def sent(self) -> list[Entry]:
@@ -182,7 +178,7 @@ class Ledger:
 
     def unsent(self) -> list[Entry]:
         """Return the messages that wait for a link."""
-        return list(self._waiting)
+        return list(self.waiting)
 
     def overdue(self, now: float) -> list[Entry]:
         """Return the messages without an outcome whose time is over."""

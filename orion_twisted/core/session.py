@@ -193,6 +193,17 @@ class Session:
             and not self._budget.is_full
         )
 
+    @property
+    def has_room(self) -> bool:
+        """Whether there is room everywhere: then both the browser and the link may be read."""
+        ledger, terms = self.ledger, self.terms
+        return (
+            ledger.pending <= terms.window
+            and ledger.pending_bytes <= terms.window_bytes
+            and self.outbox.bytes < terms.window_bytes
+            and not self._budget.is_full
+        )
+
     def take(self, entry: Entry, now: float) -> Item | None:
         """
         Take a message of the browser. A new one is accepted; what is said of an old one waits.
@@ -305,11 +316,6 @@ class Session:
     def _is_given_up(self, now: float) -> bool:
         return self._given_up_at is not None and self._given_up_at <= now
 
-    @property
-    def has_waiting(self) -> bool:
-        """Whether any message waits for a link."""
-        return self.ledger.has_waiting
-
     def next_for_link(self, now: float) -> Entry | None:
         """Return the next message to send; what has become too late meanwhile has failed."""
         while True:
@@ -370,7 +376,7 @@ class Session:
             at = self._ack_at
         if self._ends_at is not None and (at is None or self._ends_at < at):
             at = self._ends_at
-        if self._given_up_at is not None and self.ledger.has_waiting:
+        if self._given_up_at is not None and self.ledger.waiting:
             at = self._given_up_at if at is None else min(at, self._given_up_at)
         return at
 

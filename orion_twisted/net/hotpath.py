@@ -17,6 +17,7 @@ from attrs import frozen
 from orion_twisted.core.errors import BackendError, CloseCode
 from orion_twisted.core.wsframes import Codec, FrameReader, LinkReader
 from orion_twisted.net.browser import FRAMES_A_TURN, BrowserFactory, BrowserProtocol
+from orion_twisted.net.eager import make_eager
 from orion_twisted.net.links import BackendLink, LinkOwner
 
 FRAMED_A_TURN = 256
@@ -69,6 +70,7 @@ class HotBrowserProtocol(BrowserProtocol):
     _is_spliced = False
 
     def onOpen(self) -> None:
+        make_eager(self.transport)
         if self._perMessageCompress is None:
             way: ShortWay = self.factory.way
             self._reader = way.reader()

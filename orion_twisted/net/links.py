@@ -28,6 +28,7 @@ from zope.interface import alsoProvides, implementer
 
 from orion_twisted.core.errors import BackendError
 from orion_twisted.core.frames import FrameDecoder
+from orion_twisted.net.eager import make_eager
 from orion_twisted.net.flow import Fullness
 
 PROOF_TIME = 5.0
@@ -203,6 +204,10 @@ class BackendLink(Protocol, ABC):
     def is_open(self) -> bool:
         """Whether what is sent now may still arrive: not once the link is cut, or was lost."""
         return self._loss is None and self._error is None and not self._ended
+
+    def hurry(self) -> None:
+        """Send from now on what is written at once (`orion_twisted.net.eager`)."""
+        make_eager(self.transport)
 
     def send(self, data: bytes) -> None:
         """Write bytes: those of a stream, or of a whole frame."""

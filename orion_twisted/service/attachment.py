@@ -121,7 +121,7 @@ class Attachment(BrowserEnd):
 
     def _settle(self) -> None:
         if self._live is not None:
-            self._live.settle()
+            self._live.settle_anew()
         else:
             self.settle()
 

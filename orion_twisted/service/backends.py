@@ -59,10 +59,6 @@ class Backends(ABC):
     def links(self) -> int:
         """How many links are up."""
 
-    @abstractmethod
-    def line_of(self, seat: Seat) -> Line | None:
-        """Return the line that a session is on."""
-
     def _line(self, is_shared: bool, encode: Encoder | None = None) -> Line:
         encode = encode or encoder(self._around.tenant.framing)
         return Line(self._around, self, self._converse, encode, is_shared)
@@ -124,10 +120,6 @@ class OwnLinks(Backends):
     def links(self) -> int:
         return sum(line.is_up for line, _ in self._lines.values())
 
-    def line_of(self, seat: Seat) -> Line | None:
-        held = self._lines.get(seat)
-        return None if held is None else held[0]
-
     def line_up(self, line: Line) -> None:
         """Its session is told by the line itself."""
 
@@ -155,7 +147,7 @@ class SharedLinks(Backends):
         self._count = count
         self._lines: list[Line] = []
         self._dialled: list[LinkFactory] = []
-        self._line_of: dict[Seat, Line | None] = {}
+        self._seats: dict[Seat, None] = {}
 
     def start(self) -> None:
         for _ in range(self._count):
@@ -174,25 +166,20 @@ class SharedLinks(Backends):
         return len(self._lines)
 
     def seat(self, seat: Seat) -> None:
-        self._line_of[seat] = None
+        self._seats[seat] = None
         self._place(seat)
 
     def _place(self, seat: Seat) -> None:
-        if seat not in self._line_of:
+        if seat not in self._seats:
             return  # it has ended, by what was done for another one
         up = [line for line in self._lines if line.is_up]
-        line = min(up, key=len) if up else None
-        self._line_of[seat] = line
-        if line is not None:
-            line.join(seat)
+        if up:
+            min(up, key=len).join(seat)
 
     def leave(self, seat: Seat) -> None:
-        line = self._line_of.pop(seat)
-        if line is not None:
-            line.leave(seat)
-
-    def line_of(self, seat: Seat) -> Line | None:
-        return self._line_of.get(seat)
+        del self._seats[seat]
+        if seat.line is not None:
+            seat.line.leave(seat)
 
     @property
     def links(self) -> int:
@@ -201,21 +188,20 @@ class SharedLinks(Backends):
     def line_up(self, line: Line) -> None:
         if line not in self._lines:
             self._lines.append(line)
-        for seat in [each for each, its in self._line_of.items() if its is None]:
+        for seat in [each for each in self._seats if each.line is None]:
             self._place(seat)
         self._balance(line)
 
     def _balance(self, line: Line) -> None:
         """Bring sessions that have nothing under way to a new line, up to its fair share."""
         up = [each for each in self._lines if each.is_up]
-        share = len(self._line_of) // len(up)
+        share = len(self._seats) // len(up)
         for other in sorted(up, key=len, reverse=True):
             for seat in other.seats if other is not line else ():
                 if len(line) >= share or len(other) <= share:
                     break
                 if not seat.session.ledger.pending:
                     other.leave(seat)
-                    self._line_of[seat] = line
                     line.join(seat)
 
     def line_lost(self, line: Line) -> None:

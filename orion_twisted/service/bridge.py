@@ -83,6 +83,8 @@ class Bridge(BrowserEnd):
         self._counters.add("links")
         self._around.link_count(1)
         self._link = link
+        if self._around.codec is not None:
+            link.hurry()
         self._take_link()
         dialled, self._dialled = self._dialled, None
         if dialled is not None:

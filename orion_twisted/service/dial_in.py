@@ -24,6 +24,7 @@ from orion_twisted.core.errors import BackendError, CloseCode
 from orion_twisted.core.frames import Encoder, decoder, encoder
 from orion_twisted.core.secrets import Secrets
 from orion_twisted.net.browser import BrowserProtocol
+from orion_twisted.net.eager import make_eager
 from orion_twisted.net.links import BackendLink, FramedLink, LinkOwner, Loss
 from orion_twisted.service.backends import SharedLinks
 from orion_twisted.service.browser_end import cancel
@@ -378,6 +379,10 @@ class SocketArrival(Arrival):
     @property
     def is_open(self) -> bool:
         return self._socket is not None and self._socket.may_send
+
+    def hurry(self) -> None:
+        if self._socket is not None:
+            make_eager(self._socket.transport)
 
     def send(self, data: bytes) -> None:
         if self._socket is not None:

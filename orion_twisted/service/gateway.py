@@ -48,6 +48,7 @@ from orion_twisted.core.handshake import (
     upgrade_request,
 )
 from orion_twisted.core.rates import AddressRates
+from orion_twisted.core.report import CertificateStatus, Report, SessionStatus
 from orion_twisted.core.settings import (
     Limits,
     Settings,
@@ -69,7 +70,6 @@ from orion_twisted.service.relay import RelayBridge
 from orion_twisted.service.sessions import Sessions, sessions_of
 from orion_twisted.service.surroundings import Surroundings
 from orion_twisted.service.tunnel import TunnelBridge
-from orion_twisted.web.admin import CertificateStatus, Report, SessionStatus
 from orion_twisted.web.gate import Admission, GateFactory, HttpGate
 from orion_twisted.web.site import PageChannel, PageSite
 from orion_twisted.web.tokens import TokenCheck

@@ -40,6 +40,9 @@ class Link(Seam):
     def send_all(self, frames: list[bytes]) -> None:
         """Write frames, at once where the link can."""
 
+    def hurry(self) -> None:
+        """Send from now on what is written at once, if that can be had."""
+
     def pauseProducing(self) -> None:
         """Deliver nothing until resumed."""
 
@@ -60,8 +63,10 @@ class Seat(Seam):
     """A session as its line sees it."""
 
     session: Session
+    line: Line | None
+    """The line that it is on; the line's own note."""
     is_ready: bool
-    """Whether it stands in the line's queue; the line's own note."""
+    """Whether it stands in the line's queue; likewise."""
 
     def link_up(self) -> None:
         """There is a link."""
@@ -158,6 +163,7 @@ class Line:
     def join(self, seat: Seat) -> None:
         """Take a session on."""
         self._seats[seat.session] = seat
+        seat.line = self
         seat.is_ready = False
         if self._link is not None:
             seat.link_up()
@@ -166,6 +172,7 @@ class Line:
     def leave(self, seat: Seat) -> None:
         """Let a session go that has ended, or goes on elsewhere."""
         self._seats.pop(seat.session, None)
+        seat.line = None
         if seat.is_ready:
             self._ready.remove(seat)
             seat.is_ready = False
@@ -178,7 +185,7 @@ class Line:
 
     def wants(self, seat: Seat) -> None:
         """Send a session's messages, when it is its turn."""
-        if seat.session.has_waiting and not seat.is_ready:
+        if seat.session.ledger.waiting and not seat.is_ready:
             seat.is_ready = True
             self._ready.append(seat)
         self._pump()
@@ -215,7 +222,7 @@ class Line:
                 entry = session.next_for_link(now)
                 if entry is not None:
                     size += self._order(frames, session, entry, now)
-                if session.has_waiting:
+                if session.ledger.waiting:
                     ready.append(seat)
                 else:
                     seat.is_ready = False
@@ -257,6 +264,8 @@ class Line:
         self._counters.add("links")
         self._around.link_count(1)
         self._link = link
+        if self._around.codec is not None:
+            link.hurry()
         self._talk = self._converse()
         self._full = self._reads = False
         self._opened.clear()

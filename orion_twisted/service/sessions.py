@@ -23,6 +23,7 @@ from orion_twisted.core.session import Life, Session, Terms
 from orion_twisted.core.settings import Limits, Settings
 from orion_twisted.service.backends import Backends, OwnLinks, SharedLinks
 from orion_twisted.service.browser_end import cancel
+from orion_twisted.service.line import Line
 from orion_twisted.service.surroundings import Surroundings
 
 SID_BYTES = 12
@@ -64,6 +65,7 @@ class LiveSession:
         address: where it was opened from.
     """
 
+    line: Line | None = None
     is_ready = False
 
     def __init__(self, session: Session, sessions: Sessions, address: str) -> None:
@@ -76,6 +78,7 @@ class LiveSession:
         self._timer: IDelayedCall | None = None
         self._timer_at = 0.0
         self._look: IDelayedCall | None = None
+        self._had_room = False
 
     def start(self) -> None:
         """Find a line: from now on messages may go both ways."""
@@ -97,6 +100,7 @@ class LiveSession:
         recovered = self.session.attach(key, shown, seen)
         self._sessions.attached(self)
         before, self._socket = self._socket, socket
+        self._had_room = False
         if before is not None:
             before.superseded()
         return recovered
@@ -106,6 +110,7 @@ class LiveSession:
         if self._socket is not socket:
             return
         self._socket = None
+        self._had_room = False
         self.session.detach(self._clock.seconds())
         self._sessions.detached(self)
         self.settle()
@@ -125,10 +130,9 @@ class LiveSession:
 
     def pump(self) -> None:
         """Send the line what waits for it."""
-        if self.session.has_waiting:
-            line = self._backends.line_of(self)
-            if line is not None:
-                line.wants(self)
+        line = self.line
+        if line is not None and self.session.ledger.waiting:
+            line.wants(self)
 
     # From the line
 
@@ -154,18 +158,26 @@ class LiveSession:
 
     def settle(self) -> None:
         """Read from each side only while there is room."""
-        session = self.session
-        if session.terms.own_link:
-            line = self._backends.line_of(self)
-            if line is not None:
-                line.settle(self)
-        if self._socket is not None:
-            self._socket.settle()
+        session, socket, line = self.session, self._socket, self.line
+        # Asked after each message; nearly always there is room, and was before.
+        has_room = session.has_room and (socket is None or not socket.is_full)
+        if has_room and self._had_room:
+            return
+        self._had_room = has_room
+        if line is not None:
+            line.settle(self)
+        if socket is not None:
+            socket.settle()
         budget = self._sessions.budget
         if budget.is_full and not (
             session.may_read_browser and (session.may_read_link or not session.terms.own_link)
         ):
             budget.when_room(self._has_room)
+
+    def settle_anew(self) -> None:
+        """Look once more at who is to be read, though nothing has changed for the session."""
+        self._had_room = False
+        self.settle()
 
     def _has_room(self) -> None:
         # It is said in the midst of what some session does, perhaps this one: not to be gone into.
@@ -198,7 +210,7 @@ class LiveSession:
         if self.session.is_over(now):
             self.end("expired")
             return
-        line = self._backends.line_of(self)
+        line = self.line
         for entry in self.session.wake(now):
             if line is not None:
                 line.forget(entry)

@@ -28,6 +28,7 @@ from orion_twisted.core.addresses import Listener
 from orion_twisted.core.config import advice, load_settings, merge
 from orion_twisted.core.counters import Counters
 from orion_twisted.core.problems import ConfigError, Problem
+from orion_twisted.core.report import Report
 from orion_twisted.core.secrets import Secrets
 from orion_twisted.core.settings import Settings
 from orion_twisted.net.certchecks import Unusable
@@ -39,7 +40,7 @@ from orion_twisted.net.tls import CertificateTable
 from orion_twisted.service.dial_in import DialInPlaces
 from orion_twisted.service.gateway import Gateway, Listen
 from orion_twisted.service.reload import DialInFiles, Reload, TokenFiles, load_secrets
-from orion_twisted.web.admin import Report, admin_site
+from orion_twisted.web.admin import admin_site
 from orion_twisted.web.token_keys import load_keys
 from orion_twisted.web.tokens import TokenCheck
 

@@ -74,9 +74,9 @@ class LedgerTests(SynchronousTestCase):
         """ACCEPTED, SENT, DONE, forgotten; its room is given back when its outcome is known."""
         entry = message(1, b"12345")
         one = ledger(entry)
-        self.assertEqual((entry.stage, one.has_waiting), (ACCEPTED, True))
+        self.assertEqual((entry.stage, bool(one.waiting)), (ACCEPTED, True))
         self.assertIs(one.next_waiting(), entry)
-        self.assertEqual((entry.stage, one.has_waiting, one.pending), (SENT, False, 1))
+        self.assertEqual((entry.stage, bool(one.waiting), one.pending), (SENT, False, 1))
         self.assertIsNone(one.next_waiting())
         one.done(entry)
         entry.outcome = "what it is told"
@@ -161,7 +161,7 @@ class LedgerTests(SynchronousTestCase):
             pending = [entry for entry in entries if entry.stage is not DONE]
             self.assertEqual(one.unsent(), [entry for entry in pending if entry.stage is ACCEPTED])
             self.assertEqual(
-                (one.pending, one.pending_bytes, one.has_waiting),
+                (one.pending, one.pending_bytes, bool(one.waiting)),
                 (len(pending), sum(entry.size for entry in pending), bool(one.unsent())),
             )
             for entry in one.unsent():

@@ -180,9 +180,9 @@ class MessageTests(SynchronousTestCase):
         """It waits for the link, is sent once, and its result is told once."""
         one = attached()
         one.take(message(1, b"what?"), 0.0)
-        self.assertTrue(one.has_waiting)
+        self.assertTrue(bool(one.ledger.waiting))
         (entry,) = send(one)
-        self.assertEqual((one.has_waiting, told(one), send(one)), (False, [], []))
+        self.assertEqual((bool(one.ledger.waiting), told(one), send(one)), (False, [], []))
         one.answered(entry, b"that", False, True)
         self.assertEqual((told(one), told(one)), (["result 1: that"], []))
 
@@ -225,7 +225,7 @@ class MessageTests(SynchronousTestCase):
         budget.change(0, 1000)
         item = one.take(message(1, b"12345"), 0.0)
         assert item is not None
-        self.assertEqual((told(one), one.has_waiting), (["error 1 OVER_BUDGET"], False))
+        self.assertEqual((told(one), bool(one.ledger.waiting)), (["error 1 OVER_BUDGET"], False))
         one.acknowledge(1)
         self.assertEqual((budget.messages, budget.bytes), (0, 1000))
 
@@ -241,6 +241,25 @@ class MessageTests(SynchronousTestCase):
         one.acknowledge(1)
         one.take(message(most + 2, notify=True), 0.0)
         self.assertEqual(one.ledger.highest, most + 2)
+
+    def test_whether_there_is_anything_to_write(self) -> None:
+        """Something new, something said again, or an acknowledgement that is due."""
+        one = attached()
+        news = [one.has_news]
+        for n in range(1, ACK_EVERY + 1):
+            one.take(message(n), 0.0)
+        news.append(one.has_news)
+        one.ack_to_tell()
+        news.append(one.has_news)
+        one.take(message(1), 0.0)
+        news.append(one.has_news)
+        written(one)
+        news.append(one.has_news)
+        one.push(b"news", False)
+        news.append(one.has_news)
+        written(one)
+        news.append(one.has_news)
+        self.assertEqual(news, [False, True, False, True, False, True, False])
 
     def test_pushes(self) -> None:
         """What the backend says on its own is told, with its type."""
@@ -269,7 +288,7 @@ class RepeatTests(SynchronousTestCase):
         self.assertEqual(
             [(item.s, say(item)) for item in written(one)], [(0, "receipt 1 sent")] * 2
         )
-        self.assertEqual((len(one.outbox), one.has_waiting), (0, False))
+        self.assertEqual((len(one.outbox), bool(one.ledger.waiting)), (0, False))
 
     def test_the_outcome(self) -> None:
         """If it is not acknowledged yet, the same outcome comes again, under the same number."""
@@ -301,7 +320,7 @@ class RepeatTests(SynchronousTestCase):
         one.acknowledge(1)
         one.take(message(1), 0.0)
         one.take(message(1, b"another"), 0.0)
-        self.assertEqual((told(one), one.has_waiting), ([], False))
+        self.assertEqual((told(one), bool(one.ledger.waiting)), ([], False))
 
     def test_another_payload(self) -> None:
         """An error without a number, at every stage; the first message goes on as if nothing had
@@ -469,7 +488,7 @@ class LinkTests(SynchronousTestCase):
         one.take(message(1, notify=True, safe=True), 0.0)
         send(one)
         self.assertEqual(one.link_lost(1.0), [])
-        self.assertEqual((told(one), one.has_waiting), (["receipt 1 sent"], False))
+        self.assertEqual((told(one), bool(one.ledger.waiting)), (["receipt 1 sent"], False))
 
     def test_no_link_in_time(self) -> None:
         """Messages wait ``grace`` for a link that is away; then they, and those that come later,
@@ -496,7 +515,7 @@ class LinkTests(SynchronousTestCase):
             one.attach("key")
             one.take(message(1), 0.0)
             one.wake(until - 0.1)
-            self.assertTrue(one.has_waiting)
+            self.assertTrue(bool(one.ledger.waiting))
             one.wake(until)
             self.assertEqual(told(one), ["error 1 BACKEND_DOWN"])
 
@@ -547,7 +566,7 @@ class TimeTests(SynchronousTestCase):
         self.assertEqual(told(one), [f"error {n} EXPIRED" for n in (1, 3, 4)])
         one.take(message(5, deadline=6.0), 5.0)
         self.assertEqual(one.wake(6.0), [])
-        self.assertEqual((told(one), one.has_waiting), (["error 5 EXPIRED"], False))
+        self.assertEqual((told(one), bool(one.ledger.waiting)), (["error 5 EXPIRED"], False))
 
     def test_no_time_at_all(self) -> None:
         """A message whose time is over as it comes is not sent."""
@@ -700,7 +719,7 @@ class EndTests(SynchronousTestCase):
                 one.detach(0.5)
             self.assertEqual(one.end(), 4)
             self.assertEqual((budget.messages, budget.bytes), (0, 0))
-            self.assertEqual((told(one), one.has_waiting), ([], False))
+            self.assertEqual((told(one), bool(one.ledger.waiting)), ([], False))
 
     def test_nothing_wakes_it(self) -> None:
         """No timer is needed for what has ended, whatever it was waiting for."""

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from attrs import frozen
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -20,6 +19,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from orion_twisted.core.counters import BY_REASON, COUNTERS, Counters
+from orion_twisted.core.report import Report, SessionStatus
 
 METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 TEXT = b"text/plain; charset=utf-8"
@@ -36,72 +36,6 @@ HEADERS = (
         b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
     ),
 )
-
-
-@frozen
-class CertificateStatus:
-    """
-    A certificate in service, or a file that cannot be.
-
-    Attributes:
-        file: its name.
-        names: what it answers.
-        days_left: until it expires; None for a file that cannot be used.
-        problem: what is wrong with it, or None.
-    """
-
-    file: str
-    names: tuple[str, ...]
-    days_left: float | None
-    problem: str | None
-
-
-@frozen
-class SessionStatus:
-    """
-    The sessions of one tenant.
-
-    Attributes:
-        attached: how many have their browser.
-        waiting: how many wait for it to come back.
-        messages: how many they hold: without an outcome, or not known to be with the browser.
-        size: bytes of those.
-        backends: how many have dialled in; None where the gateway dials.
-    """
-
-    attached: int
-    waiting: int
-    messages: int
-    size: int
-    backends: int | None
-
-
-@frozen
-class Report:
-    """
-    How the gateway stands at one moment.
-
-    Attributes:
-        version: the program's.
-        ready: whether new browsers are welcome.
-        browsers: open WebSockets, by tenant.
-        links: open connections to backends, by tenant.
-        sessions: those of each tenant in session mode.
-        pending: connections in their handshake.
-        connections: all that are through it, pages included.
-        uptime: seconds since the start.
-        certificates: those in service, and files that cannot be.
-    """
-
-    version: str
-    ready: bool
-    browsers: dict[str, int]
-    links: dict[str, int]
-    sessions: dict[str, SessionStatus]
-    pending: int
-    connections: int
-    uptime: float
-    certificates: tuple[CertificateStatus, ...]
 
 
 class MetricsCollector(Collector):

@@ -7,9 +7,9 @@ from twisted.internet.defer import succeed
 from twisted.internet.testing import MemoryReactorClock
 
 from orion_twisted.core.outbox import ITEM_COST
+from orion_twisted.core.report import Report, SessionStatus
 from orion_twisted.core.settings import Limits, Settings
 from orion_twisted.service.gateway import Gateway
-from orion_twisted.web.admin import Report, SessionStatus
 from tests.service.arrivals import DialInTestCase
 from tests.service.dialling import OTHER_SECRET, Browser, TcpBackend
 from tests.service.test_gateway import EDITOR, SHOP, GatewayTestCase, Port

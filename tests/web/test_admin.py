@@ -13,16 +13,10 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from orion_twisted.core.counters import BY_REASON, COUNTERS, Counters
+from orion_twisted.core.report import CertificateStatus, Report, SessionStatus
 from orion_twisted.core.settings import Settings
 from orion_twisted.service.gateway import Gateway
-from orion_twisted.web.admin import (
-    REFRESH,
-    CertificateStatus,
-    Report,
-    SessionStatus,
-    admin_site,
-    dashboard,
-)
+from orion_twisted.web.admin import REFRESH, admin_site, dashboard
 from tests.service.test_gateway import SHOP, Node, Port
 from tests.transports import Pipe
 from tests.web.door import Answer

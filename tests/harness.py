@@ -52,25 +52,31 @@ BUGS = re.compile(r"Traceback \(most recent call last\)|Unhandled|#critical")
 """What no log of a gateway ever has in it, whatever its peers did."""
 
 
+_HANDED_OUT: set[int] = set()
+
+
 class HarnessError(Exception):
     """A process did not do what every test needs it to do."""
 
 
 def free_port() -> int:
     """
-    Return a TCP port on 127.0.0.1 that nobody listens on.
+    Return a TCP port on 127.0.0.1 that nobody listens on, and that this process has not had yet.
 
     It lies below the range that the system takes for outgoing connections, so that nobody gets it
     by accident while a backend is down, least of all the gateway that dials it.
     """
     for _ in range(1000):
         port = random.randrange(12_000, 32_000)
+        if port in _HANDED_OUT:  # to somebody who may not listen yet
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _HANDED_OUT.add(port)
             return port
     raise HarnessError("no free port between 12000 and 32000")
 

@@ -111,7 +111,7 @@ def out_of_order(evidence: Evidence) -> Iterator[str]:
 
 def _out_of_order(session: str, found: list[tuple[Arrival, Message]]) -> Iterator[str]:
     on_link: dict[str, int] = {}
-    highest = 0
+    highest, first = 0, None
     for arrival, message in found:
         n = message.n
         if n <= on_link.get(arrival.link, 0):
@@ -120,9 +120,15 @@ def _out_of_order(session: str, found: list[tuple[Arrival, Message]]) -> Iterato
         # What is read from a link that the gateway has given up already has no place in time.
         if arrival.late:
             continue
-        if n < highest and not message.wish.is_safe:
-            yield f"{session}: {n} came on {arrival.link} after {highest} on another link"
-        highest = max(highest, n)
+        if first is not None and n < highest and not message.wish.is_safe:
+            kind = "request" if message.wish.wants_result else "notification"
+            ended = "nothing" if message.outcome is None else message.outcome.name
+            yield (
+                f"{session}: {kind} {n}, which ended as {ended}, came on {arrival.link}"
+                f" {arrival.at - first.at:.2f} s after {highest} on {first.link}"
+            )
+        if n > highest:
+            highest, first = n, arrival
 
 
 def keys_wrong(evidence: Evidence) -> Iterator[str]:

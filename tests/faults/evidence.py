@@ -21,6 +21,9 @@ ARRIVES_WITHIN = 1.0
 NOTICED_WITHIN = 2.0
 """Seconds after which an engine has noticed that the gateway has ended a link."""
 
+AT_ONCE = 0.1
+"""Seconds by which what two processes note at the same moment may differ."""
+
 Event = dict[str, Any]
 
 
@@ -33,7 +36,7 @@ class LinkLife:
         name: the engine's name for it.
         port: by which proxies know it.
         up, down: when it was there; ``down`` is None while it is.
-        in_order: whether the engine itself ended it in good order.
+        ended: when the engine itself ended it in good order, if it did.
         troubles: what a proxy did to it.
     """
 
@@ -41,16 +44,25 @@ class LinkLife:
     port: int
     up: float
     down: float | None = None
-    in_order: bool = False
+    ended: float | None = None
     troubles: list[Trouble] = Factory(list)
 
     @property
     def broke_at(self) -> float | None:
         """When it broke: from then on nothing is sure to arrive. None if it never did."""
-        cuts = [each.start for each in self.troubles if each.kind != "stall"]
-        if self.down is not None and not self.in_order:
-            cuts.append(self.down)
+        cuts = [each.start for each in self.troubles if each.kind not in ("stall", "ended")]
+        ends = [each.start for each in self.troubles if each.kind == "ended"]
+        if self.down is not None:
+            ends.append(self.down)
+        # After an end in good order there is nothing to be lost in the end of the other side.
+        cuts += [end for end in ends if self.ended is None or end < self.ended]
         return min(cuts, default=None)
+
+    def is_given_up(self, at: float) -> bool:
+        """Say whether the gateway may have known at an instant that the link is gone."""
+        ends = [each.start for each in self.troubles if each.kind != "stall"]
+        ends += [each for each in (self.down, self.ended) if each is not None]
+        return any(end <= at + AT_ONCE for end in ends)
 
     def breaks(self) -> list[tuple[float, float]]:
         """Return between which instants the gateway has noticed that the link is gone."""
@@ -79,7 +91,7 @@ class LinkLife:
 
 @frozen
 class Arrival:
-    """A message at an engine."""
+    """A message at an engine; ``late``: the gateway may have given its link up before."""
 
     at: float
     link: str
@@ -145,29 +157,30 @@ class Evidence:
                     link = LinkLife(event["link"], event["port"], event["t"])
                     self.links[link.name] = link
                 case "end":
-                    self.links[event["link"]].in_order = True
+                    self.links[event["link"]].ended = event["t"]
                 case "down":
                     self.links[event["link"]].down = event["t"]
                 case "killed":
                     for link in self.links.values():
                         if link.name.startswith(f"{event['name']}/") and link.down is None:
-                            link.down, link.in_order = event["t"], False
+                            link.down, link.ended = event["t"], None
         by_port = defaultdict(list)
         for trouble in self.troubles:
             for port in trouble.ports:
                 by_port[port].append(trouble)
         for link in self.links.values():
             for trouble in by_port[link.port]:
-                is_over = link.down is not None and link.down + 0.1 < trouble.start
-                if trouble.end >= link.up - 0.1 and not is_over:
+                is_over = link.down is not None and link.down + AT_ONCE < trouble.start
+                if trouble.end >= link.up - AT_ONCE and not is_over:
                     link.troubles.append(trouble)
 
     def _read(self, event: Event) -> None:
         at = event["t"]
         match event["e"]:
             case "got" if event["id"] is not None:
+                late = event["late"] or self.links[event["link"]].is_given_up(at)
                 self.arrivals[event["id"]].append(
-                    Arrival(at, event["link"], event["key"], event["sid"], event["late"])
+                    Arrival(at, event["link"], event["key"], event["sid"], late)
                 )
             case "tries":
                 self.tried[event["id"]].add(event["serial"])

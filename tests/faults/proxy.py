@@ -51,11 +51,11 @@ class Blow:
 @define
 class Trouble:
     """
-    What was done to a connection.
+    What was done to a connection, or what the proxy saw of its end.
 
     Attributes:
         ports: of the side that had dialled the proxy, and of the proxy where it dialled on.
-        kind: of the blow.
+        kind: of the blow; ``ended``: one of the sides has ended it, and the proxy passes that on.
         start: when it happened.
         end: when the stall was over; for all else the same as ``start``.
     """
@@ -142,7 +142,8 @@ class _Pair:
         self.is_stalled = False
         self._deaf: _Side | None = None  # whose bytes go nowhere any more
         self._dialling: asyncio.Task[None] | None = None
-        self.bytes = {"in": 0, "out": 0}
+        self._has_ended = False
+        self.ports = (0, 0)
 
     def other(self, side: _Side) -> _Side:
         return self.sides[1] if side is self.sides[0] else self.sides[0]
@@ -152,6 +153,7 @@ class _Pair:
             side.read(False)
             self._dialling = asyncio.ensure_future(self._dial())
         else:
+            self.ports = self._both_ports()
             self._proxy.pairs.append(self)
             self.sides[0].read(True)
 
@@ -166,8 +168,7 @@ class _Pair:
         if self.sides[0].transport is None:
             self.sides[1].close()
 
-    @property
-    def ports(self) -> tuple[int, int]:
+    def _both_ports(self) -> tuple[int, int]:
         first, second = (side.transport for side in self.sides)
         return (
             0 if first is None else first.get_extra_info("peername")[1],
@@ -186,7 +187,6 @@ class _Pair:
         blow = self._blow
         if blow is not None and blow.way == way and self._left <= len(data):
             before, data = data[: self._left], data[self._left :]
-            self.bytes[way] += len(before)
             self.other(side).write(before)
             self._blow = None
             self._hit(blow)
@@ -195,13 +195,13 @@ class _Pair:
             return
         if blow is not None and blow.way == way:
             self._left -= len(data)
-        self.bytes[way] += len(data)
         self.other(side).write(data)
 
     def finished(self, side: _Side) -> None:
         self._finished.add(side)
         if self.is_stalled or self._is_dead:
             return
+        self._note_end()
         self.other(side).finish()
         if len(self._finished) == 2:
             for each in self.sides:
@@ -212,11 +212,18 @@ class _Pair:
             self._proxy.pairs.remove(self)
         if self._is_dead:
             return
+        self._note_end()
         other = self.other(side)
         if exc is not None or side not in self._finished:
             other.reset()
         else:
             other.close()
+
+    def _note_end(self) -> None:
+        if not self._has_ended:
+            self._has_ended = True
+            now = time.monotonic()
+            self._proxy.troubles.append(Trouble(self.ports, "ended", now, now))
 
     # What is done to it
 

@@ -150,6 +150,7 @@ class AuditTests(TestCase):
         for trouble in (
             Trouble((1001, 2), "reset", 12.5, 12.5),
             Trouble((1001, 2), "half", 11.5, 11.5),
+            Trouble((1001, 2), "ended", 12.2, 12.2),
             Trouble((1001, 2), "stall", 11.9, 14.8),
         ):
             self.troubles = [trouble]
@@ -187,8 +188,11 @@ class AuditTests(TestCase):
         self.got(2, 10.3)
         self.assertEqual(len(self.found()), 2)  # on the link, and in time
         self.events[-1]["link"] = "e1/2"
-        self.assert_found("3.1: 2 came on e1/2 after 3 on another link")
+        self.assert_found("3.1: request 2, which ended as result, came on e1/2 0.10 s after 3")
         self.events[-1]["late"] = True
+        self.assertEqual(self.found(), [])
+        self.events[-1]["late"] = False
+        self.troubles = [Trouble((1002, 2), "ended", 10.2, 10.2)]
         self.assertEqual(self.found(), [])
 
     def test_same_key(self) -> None:

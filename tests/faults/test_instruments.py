@@ -103,7 +103,7 @@ class ProxyTests(IsolatedAsyncioTestCase):
                 self.proxy.strike(Blow(kind, way="in", after=10))
                 self.writer.write(b"0123456789abcdef")
                 self.assertEqual(await self.ended(how), b"0123456789")
-                (trouble,) = self.proxy.troubles
+                trouble = self.proxy.troubles[0]
                 ours = self.writer.get_extra_info("sockname")[1]
                 self.assertEqual((trouble.kind, trouble.ports[0]), (kind, ours))
             await self.doCleanups_and_begin_again()

@@ -281,7 +281,9 @@ class Wire(asyncio.Protocol):
         self._write(data[: len(data) // 2], None, False)
 
     def announce_huge(self) -> None:
+        """Begin a frame that would take all that is ever written: so nothing is, from now on."""
         self._write(self._codec.huge(), None, False)
+        self.is_finished = True
 
     def _write(self, data: bytes, note: Note | None, crumbs: bool) -> None:
         if not self._takes:

@@ -49,13 +49,14 @@ class HelpTests(CommandTestCase):
         """Every command is named, and how the gateway itself is started."""
         result = self.run_command("--help")
         self.assertEqual(result.exit_code, 0)
-        for word in ("check", "certs", "demo", "version", "twistd -n orion-bridge --config"):
+        words = ("check", "certs", "demo", "doctor", "version")
+        for word in (*words, "twistd -n orion-bridge --config"):
             self.assertIn(word, result.output)
 
     def test_short(self) -> None:
         """Each command has a help, also by -h."""
-        for command in (["check"], ["certs"], ["certs", "dev"], ["certs", "show"], ["demo"]):
-            result = self.run_command(*command, "-h")
+        for command in ("check", "certs", "certs dev", "certs show", "demo", "doctor"):
+            result = self.run_command(*command.split(), "-h")
             self.assertEqual((result.exit_code, result.stderr), (0, ""))
             self.assertRegex(result.output, r"\AUsage: .*\n\n  [A-Z]")
 

@@ -33,7 +33,8 @@ STATUSES: dict[int, tuple[str, str]] = {
     HTTPStatus.METHOD_NOT_ALLOWED: ("the method is not GET", A_PROXY),
     HTTPStatus.MISDIRECTED_REQUEST: (
         "this gateway does not serve this host",
-        "a tenant has to have the name among its `hosts`",
+        "a tenant has to have the name among its `hosts`; where it has a `client_ca`, it wants a "
+        "certificate, which this command does not have",
     ),
     HTTPStatus.UPGRADE_REQUIRED: (
         "the path is a WebSocket, and the upgrade did not arrive",

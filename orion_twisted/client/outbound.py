@@ -141,13 +141,6 @@ class Outbound:
         self._wake_by(message.deadline + self._patience)
         return message
 
-    def give_up_next(self) -> Message | None:
-        """Return the message whose turn it is, and forget it."""
-        message = self.next_waiting()
-        if message is not None:
-            self._drop_waiting(message)
-        return message
-
     def find_sent(self, number: int) -> Message | None:
         """Return the message that was sent under a number and has no outcome, ghost or not."""
         return self._sent.get(number)

@@ -36,6 +36,10 @@ ABNORMAL = 1006
 NO_CODE = 1005
 """That of a close frame without a code."""
 
+MOST_PIECES = 64
+"""How many pieces of a message are kept apart: each takes 35 bytes beside what is in it, and a
+gateway that lies may send as many as there are bytes, or empty ones without end."""
+
 BEARER_PREFIX = "orion.bearer."
 """Before a token, where it goes among the subprotocols."""
 
@@ -170,6 +174,14 @@ class ClientSocket(WebSocketClientProtocol):
         if self.state != self.STATE_CLOSED:  # Autobahn would keep it
             self._dataReceived(data)
 
+    def onMessageFrameData(self, payload: bytes) -> None:
+        super().onMessageFrameData(payload)
+        _gather(self.frame_data)
+
+    def onMessageFrame(self, payload: list[bytes]) -> None:
+        super().onMessageFrame(payload)
+        _gather(self.message_data)
+
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         if self._owner is not None and not self._has_ended:
             self._owner.socket_message(self, payload, isBinary)
@@ -269,6 +281,16 @@ class ClientSocket(WebSocketClientProtocol):
     def abort(self) -> None:
         """Cut the connection off."""
         self.transport.abortConnection()
+
+
+def _gather(pieces: list[bytes | bytearray]) -> None:
+    """Make one piece of very many; each byte is copied once, however many calls it takes."""
+    if len(pieces) > MOST_PIECES:
+        first = pieces[0]
+        whole = first if isinstance(first, bytearray) else bytearray(first)
+        for piece in pieces[1:]:
+            whole += piece
+        pieces[:] = [whole]
 
 
 class SocketFactory(WebSocketClientFactory):

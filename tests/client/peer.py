@@ -27,7 +27,7 @@ from zope.interface import implementer
 from tests.transports import Pipe
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+MORE, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
 
 @implementer(IStreamClientEndpoint)

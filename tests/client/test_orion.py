@@ -22,11 +22,12 @@ from orion_twisted.client.failures import (
 from orion_twisted.client.limits import ClientLimits
 from orion_twisted.client.orion import OrionClient
 from orion_twisted.client.outcomes import Push, Receipt, Result
+from orion_twisted.client.socket import MOST_PIECES
 from orion_twisted.client.states import Closed as ClosedState
 from orion_twisted.client.states import Connecting, Online, State, Waiting
 from orion_twisted.core.errors import LocalError
 from tests.client.model import split
-from tests.client.peer import CLOSE, PING, PONG, TEXT, Door, Peer, frame
+from tests.client.peer import BINARY, CLOSE, MORE, PING, PONG, TEXT, Door, Peer, frame
 from tests.transports import pending
 from tests.vectors import vector
 
@@ -242,6 +243,32 @@ class MessageTests(ClientTestCase):
         client.request(b"x" * 70_000)
         ((_, payload),) = peer.frames()
         self.assertEqual(len(payload.partition(b"\n")[2]), 70_000)
+
+    def test_fragments(self) -> None:
+        """A message may come in as many pieces as it has bytes, and be cut anywhere."""
+        _, peer = self.online()
+        message = b'{"type":"push","s":1}\n' + bytes(range(256)) * 2
+        for at in range(len(message)):
+            octets = frame(BINARY if at == 0 else MORE, message[at : at + 1], fin=False)
+            peer.wire.hears(octets[:1])
+            peer.wire.hears(octets[1:])
+        self.assertEqual(self.pushes, [])
+        peer.wire.hears(frame(MORE, b""))
+        self.assertEqual(self.pushes, [Push(bytes(range(256)) * 2, True)])
+
+    def test_fragments_without_end(self) -> None:
+        """Neither tiny nor empty ones pile up."""
+        client, peer = self.online()
+        socket: Any = client._connection._socket
+        peer.wire.hears(frame(TEXT, b"", fin=False))
+        for _ in range(20):
+            peer.wire.hears(frame(MORE, b"", fin=False) * 100 + frame(MORE, b"x", fin=False))
+            self.assertLessEqual(len(socket.message_data), MOST_PIECES)
+        head = frame(MORE, b"y" * 10_000)[:4]
+        peer.wire.hears(head)
+        for _ in range(200):
+            peer.wire.hears(b"y")
+            self.assertLessEqual(len(socket.frame_data), MOST_PIECES)
 
 
 class OfflineTests(ClientTestCase):

@@ -23,6 +23,7 @@ from orion_twisted.core.problems import ConfigError, Problem
 from orion_twisted.core.units import parse_duration
 from orion_twisted.net.certfiles import read_folder, show_table
 from orion_twisted.net.devca import DevCertificatesError, make_dev_certificates, trust_help
+from orion_twisted.service.performance import steps
 from orion_twisted.service.startup import prepare, read_settings
 from orion_twisted.web.token_keys import load_keys, signing_key
 from orion_twisted.web.tokens import mint
@@ -338,7 +339,11 @@ def demo(port: int, folder: Path, is_check: bool) -> None:
 
 @main.command("version")
 def show_version() -> None:
-    """Print the version, and those of the libraries that it stands on."""
+    """Print the version, those of the libraries that it stands on, and which parts carry messages.
+
+    The last lines are the steps of performance = "full" on this machine. One that cannot be had
+    says why; the part of Twisted or Autobahn below it is used instead.
+    """
     click.echo(f"orion-twisted {__version__}")
     click.echo(f"python {platform.python_version()}")
     for name in LIBRARIES:
@@ -346,6 +351,8 @@ def show_version() -> None:
             click.echo(f"{name} {version(name)}")
         except PackageNotFoundError:
             click.echo(f"{name} is missing")
+    for step in steps("full"):
+        click.echo(f"data path: {step}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from orion_twisted import __version__, cli
 from orion_twisted.cli import LIBRARIES, main
 from orion_twisted.core.bearer import TokenRefused
+from orion_twisted.service import performance
 from orion_twisted.service.startup import read_settings
 from orion_twisted.web.token_keys import load_keys
 from orion_twisted.web.tokens import TokenCheck
@@ -287,13 +288,27 @@ class VersionTests(CommandTestCase):
         result = self.run_command("version")
         lines = result.stdout.splitlines()
         self.assertEqual((result.exit_code, lines[0]), (0, f"orion-twisted {__version__}"))
-        names = [line.split(" ")[0] for line in lines[1:]]
+        versions = [line for line in lines if not line.startswith("data path: ")]
+        names = [line.split(" ")[0] for line in versions[1:]]
         self.assertEqual(names, ["python", *LIBRARIES])
-        for line in lines:
+        for line in versions:
             self.assertRegex(line, r"\A[a-z0-9-]+ \d+\.\d+\S*\Z")
 
     def test_a_missing_library(self) -> None:
         """A library that is not installed is said to be missing."""
         self.patch(cli, "LIBRARIES", ("twisted", "orion-no-such-library"))
         lines = self.run_command("version").stdout.splitlines()
-        self.assertEqual(lines[-1], "orion-no-such-library is missing")
+        self.assertIn("orion-no-such-library is missing", lines)
+
+    def test_the_data_path(self) -> None:
+        """Which parts carry messages; and of what is missing, why."""
+        self.patch(performance.wsframes, "_WHY_NOT_C", "no such file")
+        lines = self.run_command("version").stdout.splitlines()
+        self.assertEqual(
+            [line for line in lines if "data path" in line],
+            [
+                "data path: frames read and written in C: not in use, no such file",
+                "data path: frames past Autobahn's loop",
+                "data path: eager writes",
+            ],
+        )

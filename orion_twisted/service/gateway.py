@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, fail, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -55,7 +55,7 @@ from orion_twisted.core.settings import (
     effective_message_limit,
     link_overhead,
 )
-from orion_twisted.core.wsframes import Codec, codec
+from orion_twisted.core.spent_tokens import Use
 from orion_twisted.net.browser import BrowserFactory, browser_factory
 from orion_twisted.net.certchecks import problem_of
 from orion_twisted.net.certfiles import file_name
@@ -66,13 +66,14 @@ from orion_twisted.service.backends import SharedLinks
 from orion_twisted.service.bridge import Bridge
 from orion_twisted.service.browser_end import BrowserEnd
 from orion_twisted.service.dial_in import DialInFactory, DialInPlaces, DialIns, SocketArrival
+from orion_twisted.service.performance import codec_of
 from orion_twisted.service.relay import RelayBridge
 from orion_twisted.service.sessions import Sessions, sessions_of
 from orion_twisted.service.surroundings import Surroundings
 from orion_twisted.service.tunnel import TunnelBridge
 from orion_twisted.web.gate import Admission, GateFactory, HttpGate
 from orion_twisted.web.site import PageChannel, PageSite
-from orion_twisted.web.tokens import TokenCheck
+from orion_twisted.web.tokens import TokenCheck, first_use
 
 MOST_ADDRESSES = 10_000
 """How many addresses are remembered for the rate of their connections."""
@@ -82,6 +83,7 @@ BRIDGES: Mapping[str, type[Bridge]] = {"relay": RelayBridge, "tunnel": TunnelBri
 
 Endpoints = Sequence[tuple[str, IStreamClientEndpoint]]
 Listen = Callable[[Factory], "Deferred[IListeningPort]"]
+Spend = Callable[[str, str, float], "Deferred[Use]"]
 
 
 class Gateway(MultiService):
@@ -99,6 +101,9 @@ class Gateway(MultiService):
         wall_clock: gives the seconds since 1970, by which tokens are dated.
         admin: begins to listen for operators, and gives the port; it is open until the drain ends.
         dial_in: where backends dial in, and what they have to show.
+        spend: uses a token's id up where others know which have been: tenant, id and end of its
+            life; None where this process knows. Its Deferred may fail with `TokenRefused`, and
+            is cancelled when the browser goes away first.
     """
 
     _log = Logger()
@@ -115,6 +120,7 @@ class Gateway(MultiService):
         wall_clock: Callable[[], float] = time.time,
         admin: Callable[[], Deferred[IListeningPort]] | None = None,
         dial_in: DialInPlaces | None = None,
+        spend: Spend | None = None,
     ) -> None:
         super().__init__()
         limits = settings.limits
@@ -124,6 +130,7 @@ class Gateway(MultiService):
         self._admin_ports: list[IListeningPort] = []
         self._clock = clock
         self._tokens = {} if tokens is None else tokens
+        self._spend = self._spend_here if spend is None else spend
         self._wall_clock = wall_clock
         self._arrivals = AddressRates(limits.connect_rate_per_ip, MOST_ADDRESSES)
         self._table = table
@@ -143,7 +150,7 @@ class Gateway(MultiService):
                 ping_every=limits.ping_every,
                 ping_timeout=limits.ping_timeout,
                 hello_time=limits.handshake,
-                codec=_codec(settings.performance),
+                codec=codec_of(settings.performance),
                 browsers=lambda: len(self._bridges),
                 message_rate=limits.message_rate,
                 byte_rate=limits.byte_rate,
@@ -258,14 +265,42 @@ class Gateway(MultiService):
                 SocketArrival(self.dial_ins, gate.address), None
             )
             return succeed(Admission(socket, upgrade_request(upgrade, compression=False)))
+        if upgrade.token is None:
+            return self._let_in(upgrade, gate, None)
         tenant = upgrade.tenant
-        identity = None
-        if upgrade.token is not None:
-            try:
-                identity = self._check_token(tenant.name, upgrade.token)
-            except TokenRefused as error:
-                refusal = unauthorized(error.reason, error.status)
-                return succeed(refusal.by(tenant))
+
+        def refused(failure: Failure) -> Refused:
+            failure.trap(TokenRefused)
+            error: Any = failure.value
+            return unauthorized(error.reason, error.status).by(tenant)
+
+        let_in = partial(self._let_in, upgrade, gate)
+        return self._identify(tenant.name, upgrade.token).addCallbacks(let_in, refused)
+
+    def _identify(self, tenant: str, token: str) -> Deferred[Identity]:
+        """Return who has a token, which is used up then; fails with `TokenRefused`."""
+        try:
+            verified = self._tokens[tenant].verify(token, self._wall_clock())
+        except TokenRefused:
+            return fail()
+        if verified.token_id is None:
+            return succeed(verified.identity)
+
+        def used(use: Use) -> Identity:
+            first_use(use)
+            return verified.identity
+
+        return self._spend(tenant, verified.token_id, verified.end).addCallback(used)
+
+    def _spend_here(self, tenant: str, token_id: str, end: float) -> Deferred[Use]:
+        return succeed(self._tokens[tenant].spent.use(token_id, end, self._wall_clock()))
+
+    def _let_in(
+        self, upgrade: Upgrade, gate: HttpGate, identity: Identity | None
+    ) -> Deferred[Admission | Refused]:
+        tenant = upgrade.tenant
+        if self._draining:  # since its token was asked about
+            return succeed(unavailable("draining", RETRY_AFTER).by(tenant))
         bridge = self._end_for(upgrade, gate.address, identity)
         self._bridges.add(bridge)
 
@@ -454,11 +489,6 @@ def _socket_factory(limits: Limits, around: Surroundings) -> BrowserFactory:
     else:
         way = ShortWay(around.codec, most)
     return shorten(factory, way)
-
-
-def _codec(performance: str) -> Codec | None:
-    """Return what carries frames, or None where Autobahn does."""
-    return None if performance == "stock" else codec(portable=performance == "portable")
 
 
 def _socket_limit(around: Surroundings) -> int:

@@ -39,6 +39,7 @@ from orion_twisted.net.proxied import ProxiedFactory
 from orion_twisted.net.tls import CertificateTable
 from orion_twisted.service.dial_in import DialInPlaces
 from orion_twisted.service.gateway import Gateway, Listen
+from orion_twisted.service.performance import steps
 from orion_twisted.service.reload import DialInFiles, Reload, TokenFiles, load_secrets
 from orion_twisted.web.admin import admin_site
 from orion_twisted.web.token_keys import load_keys
@@ -117,6 +118,9 @@ def prepare(settings: Settings, reactor: Any) -> Gateway:
     """
     for line in advice(settings):
         _log.warn("{advice}", advice=line)
+    for step in steps(settings.performance):
+        if step.missing is not None:
+            _log.warn("{step}", step=str(step))
     problems: list[Problem] = []
     certificates = _certificates(settings, problems)
     problems += _missing_sites(settings)

@@ -26,6 +26,7 @@ REFUSALS: dict[str, HTTPStatus] = {
     "token_tenant": HTTPStatus.FORBIDDEN,
     "token_parent": HTTPStatus.FORBIDDEN,
     "token_store_full": HTTPStatus.SERVICE_UNAVAILABLE,
+    "token_store_silent": HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """Every reason against a token, for counters and logs, and the status that it is answered with."""
 

@@ -16,6 +16,7 @@ from secrets import token_urlsafe
 from typing import Any
 
 import jwt
+from attrs import frozen
 
 from orion_twisted.core.bearer import Identity, TokenRefused
 from orion_twisted.core.origins import normalise_origin
@@ -50,6 +51,33 @@ _REFUSAL_OF_USE = {
     Use.TOO_LATE: "token_expired",
     Use.NO_ROOM: "token_store_full",
 }
+
+
+@frozen
+class Verified:
+    """
+    What a token comes to before it is used up.
+
+    Attributes:
+        identity: who it says is coming.
+        token_id: of a token that is for a single use; None for one that is not.
+        end: the instant, in seconds since 1970, from which on it is refused anyway.
+    """
+
+    identity: Identity
+    token_id: str | None
+    end: float
+
+
+def first_use(use: Use) -> None:
+    """
+    Let the first use of a token's id pass.
+
+    Raises:
+        TokenRefused: it is none.
+    """
+    if use is not Use.FIRST:
+        raise TokenRefused(_REFUSAL_OF_USE[use])
 
 
 class TokenCheck:
@@ -98,17 +126,26 @@ class TokenCheck:
         Raises:
             TokenRefused: it is no valid token for this tenant and this instant.
         """
+        verified = self.verify(token, now)
+        if verified.token_id is not None:
+            first_use(self.spent.use(verified.token_id, verified.end, now))
+        return verified.identity
+
+    def verify(self, token: str, now: float) -> Verified:
+        """
+        Look at a token as `check` does, and leave its use to whoever knows which are used up.
+
+        Raises:
+            TokenRefused: it is no valid token for this tenant and this instant.
+        """
         key_id, claims = self._verified(token)
         expires = self._check_times(claims, now)
         self._check_place(claims)
         parent_origin = self._parent_origin(claims)
         subject = _text(claims, "sub", MAX_SUBJECT)
         token_id = _text(claims, "jti", MAX_TOKEN_ID)
-        if token_id is not None:
-            use = self.spent.use(token_id, expires + LEEWAY, now)
-            if use is not Use.FIRST:
-                raise TokenRefused(_REFUSAL_OF_USE[use])
-        return Identity(subject, parent_origin, key_id, expires)
+        identity = Identity(subject, parent_origin, key_id, expires)
+        return Verified(identity, token_id, expires + LEEWAY)
 
     def _add_parent(self, parent: str) -> None:
         scheme, _, rest = parent.partition("://")

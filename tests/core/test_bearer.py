@@ -93,7 +93,7 @@ class TokenRefusedTests(SynchronousTestCase):
         """No valid token is 401; one for somebody else or elsewhere 403; no room 503."""
         self.assertEqual(
             {reason for reason, status in REFUSALS.items() if status != HTTPStatus.UNAUTHORIZED},
-            {"token_tenant", "token_parent", "token_store_full"},
+            {"token_tenant", "token_parent", "token_store_full", "token_store_silent"},
         )
         for reason, status in REFUSALS.items():
             refused = TokenRefused(reason)

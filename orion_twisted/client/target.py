@@ -136,8 +136,10 @@ def why(failure: Failure) -> str:
     if isinstance(error, VerificationError):
         return "TLS: the certificate is for other names"
     if isinstance(error, SSL.Error):
-        reasons = [str(each[-1]) for each in (error.args[0] if error.args else ())]
-        return f"TLS: {', '.join(filter(None, reasons)) or 'the connection ended unexpectedly'}"
+        # OpenSSL's queue of errors; `SSL.SysCallError` has a number there.
+        queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
+        reasons = ", ".join(filter(None, (str(each[-1]) for each in queue)))
+        return f"TLS: {reasons or 'the connection ended unexpectedly'}"
     if isinstance(error, DNSLookupError):
         return "the name does not resolve"
     if isinstance(error, ConnectionDone):

@@ -107,6 +107,7 @@ class WhyTests(SynchronousTestCase):
         broken = SSL.Error([("SSL routines", "", "certificate verify failed")])
         for error, text in (
             (broken, "TLS: certificate verify failed"),
+            (SSL.SysCallError(-1, "Unexpected EOF"), "TLS: the connection ended unexpectedly"),
             (SSL.Error(), "TLS: the connection ended unexpectedly"),
             (VerificationError(errors=[]), "TLS: the certificate is for other names"),
             (DNSLookupError("no results"), "the name does not resolve"),

@@ -19,6 +19,7 @@ from orion_twisted.core.secrets import Secrets, read_secrets
 from orion_twisted.core.settings import TokenSettings
 from orion_twisted.net.certwatch import CertificateWatcher
 from orion_twisted.service.dial_in import DialIns
+from orion_twisted.service.signals import OnSignal
 from orion_twisted.web.token_keys import TokenKeys, load_keys
 from orion_twisted.web.tokens import TokenCheck
 
@@ -95,17 +96,13 @@ class Reload(Service):
         self._tokens = tokens
         self._counters = counters
         self._reactor = reactor
-        self._handler_before: Any = None
+        self._hangup = OnSignal(signal.SIGHUP, self.reload, reactor)
 
     def startService(self) -> None:
         super().startService()
         if self._watcher is not None:
             self._watcher.start()
-        try:
-            self._handler_before = signal.signal(signal.SIGHUP, self._hung_up)
-        except ValueError:
-            # Only the main thread may; whoever runs a gateway in another one has no signals.
-            self._log.debug("no SIGHUP outside of the main thread")
+        self._hangup.start()
 
     def stopService(self) -> Deferred[None]:
         """
@@ -115,13 +112,8 @@ class Reload(Service):
             A Deferred that fires when no file is being read any more.
         """
         super().stopService()
-        if self._handler_before is not None:
-            signal.signal(signal.SIGHUP, self._handler_before)
-            self._handler_before = None
+        self._hangup.stop()
         return succeed(None) if self._watcher is None else self._watcher.stop()
-
-    def _hung_up(self, number: int, frame: object) -> None:
-        self._reactor.callFromThread(self.reload)
 
     def reload(self) -> Deferred[None]:
         """

@@ -11,6 +11,9 @@ FUZZER = $(VENV)/.installed-fuzzer
 # For each target of `make fuzz`.
 SECONDS ?= 10
 
+CARRIED = tests/conformance tests/abuse tests/faults tests/e2e/test_relay.py tests/e2e/test_tunnel.py \
+	tests/e2e/test_pressure.py tests/e2e/test_faults.py
+
 .PHONY: help demo test fuzz bench lint format build clean
 
 help:
@@ -36,6 +39,11 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	@tests/debian-packages
 	$(BIN)/python -m pytest --quiet $(TESTS)
+ifndef TESTS
+	@echo "== what carries messages, once more with performance = portable and stock"
+	PERFORMANCE=portable $(BIN)/python -m pytest --quiet $(CARRIED)
+	PERFORMANCE=stock $(BIN)/python -m pytest --quiet $(CARRIED)
+endif
 
 $(FUZZER): $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat --editable '.[fuzz]'

@@ -135,6 +135,12 @@ def orion_bridge(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "orion_twisted.cli", *arguments]
 
 
+def rung() -> list[str]:
+    """Return the flag for the rung of ``performance`` that this run of the tests is to try."""
+    performance = os.environ.get("PERFORMANCE")
+    return [f"--performance={performance}"] if performance else []
+
+
 def twistd() -> list[str]:
     """Return the command that starts twistd."""
     script = Path(sys.executable).with_name("twistd")
@@ -348,6 +354,7 @@ class Gateway(Process, Door):
                 f"--logfile={log}",
                 "orion-bridge",
                 f"--certificates={certificates}",
+                *rung(),
                 *(f"--listen={each}" for each in listeners),
                 *flags,
             ],

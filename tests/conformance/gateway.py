@@ -14,6 +14,7 @@ from pathlib import Path
 
 from orion_twisted.net.devca import make_dev_certificates
 from tests.conformance.wire import Target
+from tests.harness import rung
 
 START_TIMEOUT = 30.0  # seconds until the port must answer
 STOP_TIMEOUT = 20.0  # seconds from SIGTERM to SIGKILL
@@ -57,6 +58,7 @@ class Gateway:
             *("--certificates", str(self._folder / "certs"), "--fallback", "localhost"),
             *("--backend", f"tcp:127.0.0.1:{backend_port}"),
             *("--mode", "relay", "--framing", "int32", "--message-type", "tagged"),
+            *rung(),
             *flags,
         ]
         path = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]

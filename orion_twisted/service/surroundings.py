@@ -81,13 +81,19 @@ class Surroundings:
 
     @property
     def is_spliced(self) -> bool:
-        """Whether frames of browsers become frames of links, and back, without being looked at."""
+        """
+        Whether frames of browsers become frames of links, and back, without being looked at.
+
+        With a rate each message is: those of one read together may be far beyond it.
+        """
         tenant = self.tenant
         return (
             self.codec is not None
             and tenant.mode == "relay"
             and tenant.framing in FRAMINGS
             and not tenant.compression
+            and not self.message_rate
+            and not self.byte_rate
         )
 
     def return_within(self, most: float) -> float:

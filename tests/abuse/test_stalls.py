@@ -258,8 +258,8 @@ class StallTests(SiegeTestCase):
         seen = self.seen[scheme, name].result()
         self.assertEqual(seen.outcome, stall.expected)
         self.assertGreater(seen.seconds, stall.after * 0.9)
-        # The end of a WebSocket may wait for two of the deadlines, a ping's and its pong's, each of
-        # them up to a second late.
+        # The end of a WebSocket may wait for two of the deadlines, a ping's and its pong's, each
+        # up to a second late.
         self.assertLess(seen.seconds, 2 * (DEADLINE + 1) + LATE)
 
     def test_reasons(self) -> None:

@@ -87,9 +87,7 @@ class Text:
 
     def put(self, payload: bytes, value: str) -> bytes:
         """Return a JSON object with this member in front, in place of any that it has."""
-        if self._bare not in payload and not (
-            b"\\u" in payload and self._escaped.search(payload)
-        ):
+        if self._bare not in payload and not (b"\\u" in payload and self._escaped.search(payload)):
             return _put_first(payload, b'"%b":%b' % (self._bare, _encode(value)))
         return _rebuilt(payload, self.name, value)
 

@@ -9,7 +9,7 @@ BENCH_INSTALLED = $(BENCH)/.installed
 FUZZER = $(VENV)/.installed-fuzzer
 
 # For each target of `make fuzz`.
-SECONDS ?= 10
+SECONDS ?= 8
 
 CARRIED = tests/conformance tests/abuse tests/faults tests/e2e/test_relay.py tests/e2e/test_tunnel.py \
 	tests/e2e/test_pressure.py tests/e2e/test_faults.py

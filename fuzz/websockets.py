@@ -1,8 +1,8 @@
 """
 A browser's frames, however they are cut and whenever their reader has to wait.
 
-Uncompressed ones are compared with a naive reading of RFC 6455; of compressed ones what is
-delivered, with what they inflate to where there is no limit.
+Uncompressed ones are compared with a naive reading of RFC 6455, on each of the ways that they may
+go; of compressed ones what is delivered, with what they inflate to where there is no limit.
 """
 
 from __future__ import annotations
@@ -20,13 +20,27 @@ from twisted.internet.testing import MemoryReactorClock
 
 from fuzz.failures import none_logged
 from fuzz.taking import Taking, pieces
+from orion_twisted.core.frames import decoder
 from orion_twisted.core.handshake import Upgrade, upgrade_request
+from orion_twisted.core.messages import message_codec
 from orion_twisted.core.settings import Limits, Tenant
+from orion_twisted.core.wsframes import codec
 from orion_twisted.net.browser import BrowserProtocol, browser_factory
+from orion_twisted.net.hotpath import ShortWay, shorten
 from tests.conformance.frames import Close, FrameReader, Opcode, Pong, close_frame, frame, masked
 from tests.transports import Pipe, pending
 
 LIMIT = 300
+FRAMING, MESSAGE_TYPE = "int32", "tagged"
+WAYS: tuple[ShortWay | None, ...] = (
+    None,
+    *(ShortWay(codec(portable=portable), LIMIT) for portable in (True, False)),
+    *(
+        ShortWay(codec(portable=portable), LIMIT, FRAMING, MESSAGE_TYPE)
+        for portable in (True, False)
+    ),
+)
+"""Through Autobahn alone, past its frame loop, and past single messages, too."""
 LIMITS = Limits(ping_every=0.0)
 TENANT = Tenant(hosts=("shop.example",), backend=("tcp:192.0.2.1:1",))
 HANDSHAKE = {
@@ -57,7 +71,7 @@ plain = partial(frame, mask=bytes(4))
 """A frame whose payload stands in it as it is, so that what is altered in it means something."""
 
 FINAL = zlib.compress(b"final", wbits=-15)
-SEEDS = (
+_SEEDS = (
     b"\0\0\0" + frame(TEXT, b"hello") * 20 + close_frame(1000, b"bye"),
     b"\2\7\0" + plain(TEXT, "안녕".encode()) + plain(BINARY, b"\xff"),
     b"\2\3\1"
@@ -78,6 +92,15 @@ SEEDS = (
     b"\1\0\0"
     + plain(TEXT, deflated(b"two frames")[:4], rsv=4, fin=False)
     + plain(MORE, deflated(b"two frames")[4:]),
+)
+SEEDS = (
+    *_SEEDS,
+    *(
+        bytes([way << 3 | each[0] & 6]) + each[1:]
+        for way in range(1, len(WAYS))
+        for each in _SEEDS
+        if not each[0] & 1
+    ),
 )
 
 
@@ -124,6 +147,16 @@ class Owner:
         if self.wait_after and len(self.messages) % self.wait_after == 0:
             self.browsers[0].pauseProducing()
 
+    def browser_frames(self, frames: bytes, count: int, size: int) -> None:
+        link = decoder(FRAMING, LIMIT + message_codec(MESSAGE_TYPE).overhead)
+        link.receive_data(frames)
+        before = len(self.messages)
+        while (payload := link.next_payload()) is not None:
+            self.browser_message(*message_codec(MESSAGE_TYPE).from_frame(payload))
+        assert link.pending == 0
+        arrived = self.messages[before:]
+        assert (count, size) == (len(arrived), sum(len(payload) for payload, _ in arrived))
+
     def browser_rests(self) -> None:
         pass
 
@@ -140,23 +173,28 @@ def check(data: bytes) -> None:
     compression, wait_after = bool(options & 1), options >> 1 & 3
     sizes = bytes(taking.number(256) for _ in range(2))
     stream = taking.rest
+    way = WAYS[0 if compression else options // 8 % len(WAYS)]
     whole = converse([stream], compression, 0)
     if compression:
         assert list(whole.messages) == inflated(stream)[: len(whole.messages)]
     else:
         assert whole == naive(stream), (whole, naive(stream))
     for cut in (pieces(stream, sizes), pieces(stream, b"")):
-        other = converse(cut, compression, wait_after)
+        other = converse(cut, compression, wait_after, way)
         assert other == whole, (other, whole)
 
 
-def converse(cut: Iterable[bytes], compression: bool, wait_after: int) -> Heard:
+def converse(
+    cut: Iterable[bytes], compression: bool, wait_after: int, way: ShortWay | None = None
+) -> Heard:
     """Let a browser say something, piece by piece, until it goes."""
     clock: Any = MemoryReactorClock()
     owner = Owner(wait_after)
     wire = Pipe(clock)
     with none_logged(), patch.object(txaio.config, "loop", clock):
         factory = browser_factory(LIMITS, LIMIT, compression, clock)
+        if way is not None:
+            shorten(factory, way)
         wire.connect(factory.connect(owner, None))
         wire.hears(HANDSHAKE[compression])
         for piece in cut:

@@ -117,7 +117,7 @@ class Attachment(BrowserEnd):
         """Hand a message to the session, and read no more if there is no room for more."""
         live.take(entry, now)
         if not live.session.may_read_browser:
-            self.settle()
+            live.settle_anew()
 
     def _settle(self) -> None:
         if self._live is not None:

@@ -616,6 +616,17 @@ class PressureTests(RoomTestCase):
         browser.rest()
         self.assertTrue(browser.paused)
 
+    def test_room_at_the_end_of_a_read(self) -> None:
+        """If the backend has taken all of it by the end of the read, the browser is read on."""
+        room, _ = self.shared()
+        browser = room.browser()
+        browser.notify(1)
+        for n in range(2, 8):
+            browser.end.browser_message(said("notify", n).encode(), False)
+        self.assertTrue(browser.paused)
+        browser.rest()
+        self.assertFalse(browser.paused)
+
     def test_who_does_not_read_does_not_ask(self) -> None:
         """While a browser's buffer is full it is not read either."""
         room, _ = self.shared()

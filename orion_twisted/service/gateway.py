@@ -7,7 +7,6 @@ place and a link; then a `Bridge` owns the socket and the link until both are go
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,9 +25,7 @@ from twisted.python.failure import Failure
 
 from orion_twisted import __version__
 from orion_twisted.core.admission import Full, Handshakes, Place, Places, Verdict
-from orion_twisted.core.backoff import FIRST_WAIT, MOST_WAIT, Backoff
 from orion_twisted.core.bearer import Identity, TokenRefused
-from orion_twisted.core.browser_v2 import MAX_HEADER
 from orion_twisted.core.browser_v2 import SUBPROTOCOL as ORION_V2
 from orion_twisted.core.counters import Counters
 from orion_twisted.core.errors import BackendDown
@@ -50,26 +47,22 @@ from orion_twisted.core.handshake import (
 from orion_twisted.core.rates import AddressRates
 from orion_twisted.core.report import CertificateStatus, Report, SessionStatus
 from orion_twisted.core.settings import (
-    Limits,
     Settings,
-    effective_message_limit,
-    link_overhead,
 )
 from orion_twisted.core.spent_tokens import Use
-from orion_twisted.net.browser import BrowserFactory, browser_factory
+from orion_twisted.net.browser import browser_factory
 from orion_twisted.net.certchecks import problem_of
 from orion_twisted.net.certfiles import file_name
-from orion_twisted.net.hotpath import ShortWay, shorten
 from orion_twisted.net.tls import CertificateTable
 from orion_twisted.service.attachment import AttachmentV1, AttachmentV2
 from orion_twisted.service.backends import SharedLinks
 from orion_twisted.service.bridge import Bridge
 from orion_twisted.service.browser_end import BrowserEnd
 from orion_twisted.service.dial_in import DialInFactory, DialInPlaces, DialIns, SocketArrival
-from orion_twisted.service.performance import codec_of
 from orion_twisted.service.relay import RelayBridge
 from orion_twisted.service.sessions import Sessions, sessions_of
-from orion_twisted.service.surroundings import Surroundings
+from orion_twisted.service.sockets import socket_factory
+from orion_twisted.service.surroundings import surroundings
 from orion_twisted.service.tunnel import TunnelBridge
 from orion_twisted.web.gate import Admission, GateFactory, HttpGate
 from orion_twisted.web.site import PageChannel, PageSite
@@ -138,22 +131,13 @@ class Gateway(MultiService):
         self._started = clock.seconds()
         self._routes = routes_of(settings.tenants)
         self._around = {
-            tenant.name: Surroundings(
-                tenant=tenant,
-                endpoints=endpoints.get(tenant.name, ()),
-                max_message=effective_message_limit(settings, tenant),
-                idle=limits.idle,
-                backoff=lambda: Backoff(FIRST_WAIT, MOST_WAIT, random.random),
-                counters=self.counters,
-                clock=clock,
-                max_frame=effective_message_limit(settings, tenant) + link_overhead(tenant),
-                ping_every=limits.ping_every,
-                ping_timeout=limits.ping_timeout,
-                hello_time=limits.handshake,
-                codec=codec_of(settings.performance),
+            tenant.name: surroundings(
+                settings,
+                tenant,
+                endpoints.get(tenant.name, ()),
+                self.counters,
+                clock,
                 browsers=lambda: len(self._bridges),
-                message_rate=limits.message_rate,
-                byte_rate=limits.byte_rate,
                 link_count=partial(self._count_links, tenant.name),
             )
             for tenant in settings.tenants
@@ -173,7 +157,7 @@ class Gateway(MultiService):
         most = max((around.max_frame for around in self._around.values()), default=1)
         self._dial_in_sockets = browser_factory(limits, most, False, clock)
         self._sockets = {
-            name: _socket_factory(limits, around) for name, around in self._around.items()
+            name: socket_factory(limits, around) for name, around in self._around.items()
         }
         self._sites = {
             tenant.name: PageSite(Path(tenant.site), tenant.embed_in, clock)
@@ -476,24 +460,6 @@ class Gateway(MultiService):
             sessions.stop()  # their links deliver what they have been given
         if self._links.total() <= 0 and not self._drained.called:
             self._drained.callback(None)
-
-
-def _socket_factory(limits: Limits, around: Surroundings) -> BrowserFactory:
-    """Return what makes the sockets of a tenant's browsers."""
-    most, tenant = _socket_limit(around), around.tenant
-    factory = browser_factory(limits, most, tenant.compression, around.clock)
-    if around.codec is None:
-        return factory
-    if around.is_spliced:
-        way = ShortWay(around.codec, most, tenant.framing, tenant.message_type)
-    else:
-        way = ShortWay(around.codec, most)
-    return shorten(factory, way)
-
-
-def _socket_limit(around: Surroundings) -> int:
-    """Return the largest WebSocket message of a tenant: in session mode a header is in front."""
-    return around.max_message + (MAX_HEADER if around.tenant.mode == "session" else 0)
 
 
 def _status(sessions: Sessions) -> SessionStatus:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 
 from attrs import field, frozen
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.logger import Logger
 
-from orion_twisted.core.backoff import Backoff
+from orion_twisted.core.backoff import FIRST_WAIT, MOST_WAIT, Backoff
 from orion_twisted.core.choice import Choice
 from orion_twisted.core.counters import Counters
-from orion_twisted.core.settings import Tenant
+from orion_twisted.core.settings import (
+    Settings,
+    Tenant,
+    effective_message_limit,
+    link_overhead,
+)
 from orion_twisted.core.wsframes import FRAMINGS, Codec
 from orion_twisted.net.links import Loss
+from orion_twisted.service.performance import codec_of
 
 RETURNS_PER_SECOND = 200
 """How fast the browsers of a gateway that stops may come back, to the one that follows."""
@@ -117,3 +124,36 @@ class Surroundings:
             how=how,
             cut=loss.cut,
         )
+
+
+def surroundings(
+    settings: Settings,
+    tenant: Tenant,
+    endpoints: Sequence[tuple[str, IStreamClientEndpoint]],
+    counters: Counters,
+    clock: IReactorTime,
+    *,
+    browsers: Callable[[], int],
+    link_count: Callable[[int], None],
+) -> Surroundings:
+    """Return what a tenant's browsers work with, as the settings say."""
+    limits = settings.limits
+    max_message = effective_message_limit(settings, tenant)
+    return Surroundings(
+        tenant=tenant,
+        endpoints=endpoints,
+        max_message=max_message,
+        idle=limits.idle,
+        backoff=lambda: Backoff(FIRST_WAIT, MOST_WAIT, random.random),
+        counters=counters,
+        clock=clock,
+        max_frame=max_message + link_overhead(tenant),
+        ping_every=limits.ping_every,
+        ping_timeout=limits.ping_timeout,
+        hello_time=limits.handshake,
+        codec=codec_of(settings.performance),
+        browsers=browsers,
+        message_rate=limits.message_rate,
+        byte_rate=limits.byte_rate,
+        link_count=link_count,
+    )

@@ -14,7 +14,7 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from orion_twisted.core.problems import ConfigError
-from orion_twisted.service.startup import prepare, read_settings
+from orion_twisted.service.startup import build
 
 NODE_FLAGS = ("certificates", "fallback", "admin", "performance")
 TENANT_FLAGS = (
@@ -52,7 +52,7 @@ class Options(usage.Options):
         ["config", "c", None, "TOML file with the settings; `orion-bridge check FILE` checks it."],
         ["certificates", None, None, "Folder of certificates. [default: certs]"],
         ["fallback", None, None, "Name whose certificate answers unknown and missing names."],
-        ["workers", None, None, "Number of processes. [default: 1]"],
+        ["workers", None, None, "Number of processes, or auto: one for each CPU. [default: 1]"],
         [
             "performance",
             None,
@@ -218,7 +218,7 @@ def _number_or_text(value: str) -> int | str:
 
 def makeService(options: Options, reactor: Any = None) -> IService:
     """
-    Return the gateway that the options describe.
+    Return the gateway that the options describe, or the supervisor of its workers.
 
     Raises:
         SystemExit: they describe none; every mistake has been printed, and the status is 1.
@@ -227,7 +227,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         from twisted.internet import reactor
     try:
         path = Path(options["config"]) if options["config"] is not None else None
-        return prepare(read_settings(path, options.settings()), reactor)
+        return build(path, options.settings(), reactor)
     except ConfigError as error:
         # Not an exception: twistd would print a traceback around it.
         raise SystemExit(f"orion-bridge: cannot start\n{error}") from None

@@ -42,7 +42,8 @@ NODE: list[tuple[list[str], str]] = [
         ["--dial-in=unix:/run/dial.sock", "--dial-in=ws:/orion", "--listen=tcp:0"],
         'dial_in = ["unix:/run/dial.sock", "ws:/orion"]\nlisten = ["tcp:0"]',
     ),
-    (["--workers", "1"], "workers = 1"),
+    (["--workers", "4"], "workers = 4"),
+    (["--workers=auto"], 'workers = "auto"'),
     (["--limit", "message=16MiB"], 'limits = { message = "16 MiB" }'),
     (["--limit", "message = 1024"], "limits = { message = 1024 }"),
     (

@@ -12,7 +12,7 @@ from attrs import asdict, fields
 
 from orion_twisted.core.addresses import DIAL_IN, DialInPlace, Listener
 from orion_twisted.core.contradictions import contradictions
-from orion_twisted.core.fields import PER_BROWSER
+from orion_twisted.core.fields import AUTO, PER_BROWSER
 from orion_twisted.core.problems import ConfigError, Problem, dotted
 from orion_twisted.core.rates import MOST_WAIT_FOR_RATE
 from orion_twisted.core.settings import (
@@ -106,6 +106,8 @@ def describe(settings: Settings) -> list[str]:
         lines.append(f"dial-in         {', '.join(map(str, settings.dial_in))}")
     if settings.admin is not None:
         lines.append(f"admin           {settings.admin}")
+    if settings.workers != 1:
+        lines.append(f"workers         {settings.workers or f'{AUTO}, one for each CPU'}")
     if changes := ", ".join(_changes(settings.limits)):
         lines.append(f"limits          {changes}")
     for tenant in settings.tenants:

@@ -6,7 +6,7 @@ are right by themselves: so one mistake never hides another, and none is reporte
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import fields
@@ -23,6 +23,7 @@ from orion_twisted.core.fields import (
     SiteFolder,
     Token,
     UrlPath,
+    Workers,
 )
 from orion_twisted.core.problems import BadValue, dotted, listing, near_miss, quoted
 from orion_twisted.core.settings import SESSION_SUBPROTOCOLS, Settings, Tenant
@@ -71,6 +72,7 @@ def contradictions(raw: object) -> Iterator[Mistake]:
     yield from _about_names(tenants)
     yield from _about_hosts(tenants)
     yield from _about_dial_in(raw, tenants)
+    yield from _about_workers(raw, tenants)
     for name, table in _tables(tenants):
         for steps, mistake in _about_tenant(table):
             yield ("tenant", name, *steps), mistake
@@ -169,6 +171,43 @@ def _about_dial_in(raw: Mapping[str, Any], tenants: Mapping[str, Any]) -> Iterat
                     ("tenant", name, "backend"),
                     BadValue("nothing says where backends dial in", hint),
                 )
+
+
+def _about_workers(raw: Mapping[str, Any], tenants: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Find several workers where one process has to know everything."""
+    workers = sound(Workers, raw.get("workers", fields(Settings).workers.default))
+    if workers is None or workers <= 1:  # that of AUTO is not known here
+        return
+    modes = {name: table.get("mode") for name, table in _tables(tenants)}
+    sessions = [name for name, mode in modes.items() if mode == "session"]
+    dials_in = next(_dial_in_places(raw), None) is not None
+    mistake = why_one_worker(str(workers), sessions, dials_in)
+    if mistake is not None:
+        yield ("workers",), mistake
+
+
+def why_one_worker(workers: str, sessions: Sequence[str], dials_in: bool) -> BadValue | None:
+    """
+    Return what is wrong with more than one worker, or None.
+
+    Args:
+        workers: how many, in words.
+        sessions: the names of the tenants in session mode.
+        dials_in: whether there is a place where backends dial in.
+    """
+    if sessions:
+        name = quoted(sessions[0])
+        return BadValue(
+            f"{workers} do not go with tenant {name} in mode {quoted('session')}: a browser that"
+            " comes back would not find its session in another process",
+            "workers = 1, or a gateway of its own for that tenant",
+        )
+    if dials_in:
+        return BadValue(
+            f"{workers} do not go with dial_in: a backend that dials in reaches one process alone",
+            "workers = 1, or a gateway of its own for such backends",
+        )
+    return None
 
 
 def _may_listen_plainly(raw: Mapping[str, Any]) -> bool:

@@ -1,6 +1,6 @@
 """What has happened since the process started, as plain integers that anyone may read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 COUNTERS: dict[str, str] = {
     "connections": "connections accepted by a listener",
@@ -28,6 +28,7 @@ COUNTERS: dict[str, str] = {
     "messages_undelivered": "messages of browsers without an outcome at the end",
     "token_keys_bad": "times that token keys, or backends' secrets, could not be read again",
     "certificates_bad": "certificate files that could not be used",
+    "workers_lost": "worker processes that ended by themselves, by how",
 }
 """Every counter, and what it counts."""
 
@@ -42,6 +43,7 @@ BY_REASON = frozenset(
         "answers_dropped",
         "pushes_dropped",
         "dial_ins_refused",
+        "workers_lost",
     }
 )
 """The counters that are added to with a reason or a code, which is counted beside the sum."""
@@ -74,6 +76,12 @@ class Counters:
             self._counts[name, ""] += amount
             self._counts[name, reason] = self._counts.get((name, reason), 0) + amount
 
+    def take(self, counts: Iterable[tuple[str, str, int]]) -> None:
+        """Add what others have counted, each sum beside its parts, as iterating yields them."""
+        for name, reason, count in counts:
+            key = (name, reason)
+            self._counts[key] = self._counts.get(key, 0) + count
+
     def get(self, name: str, reason: str = "") -> int:
         """Return a count; a reason that has not occurred has been counted 0 times."""
         return self._counts.get((name, reason), 0)
@@ -83,3 +91,34 @@ class Counters:
         names = list(COUNTERS)
         for name, reason in sorted(self._counts, key=lambda key: (names.index(key[0]), key[1])):
             yield name, reason, self._counts[name, reason]
+
+
+class SummedCounters:
+    """
+    What several processes have counted, as one: those that run, and those that are gone.
+
+    Attributes:
+        own: what this process counts itself, which belongs to the sums.
+    """
+
+    def __init__(self) -> None:
+        self.own = Counters()
+        self._gone = Counters()
+        self._present: dict[int, Sequence[tuple[str, str, int]]] = {}
+
+    def replace(self, number: int, counts: Sequence[tuple[str, str, int]]) -> None:
+        """Take note of what a process has counted since its start."""
+        self._present[number] = counts
+
+    def keep(self, number: int) -> None:
+        """Keep what a process has counted that is gone: the sums never go down."""
+        self._gone.take(self._present.pop(number, ()))
+
+    def __iter__(self) -> Iterator[tuple[str, str, int]]:
+        """Yield name, reason (empty for the sum) and count, as `Counters` does."""
+        sums = Counters()
+        sums.take(self.own)
+        sums.take(self._gone)
+        for counts in self._present.values():
+            sums.take(counts)
+        return iter(sums)

@@ -44,6 +44,11 @@ PER_BROWSER = "per-browser"
 MOST_LINKS = 1024
 """Of one tenant, shared; each is a socket, and a backend has one for each gateway."""
 
+AUTO = "auto"
+"""What ``workers`` says for as many as there are CPUs; a 0 inside the program."""
+
+MOST_WORKERS = 256
+
 # RFC 6455 section 4.1 wants subprotocols to be tokens; RFC 9110 section 5.6.2 says what they are.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -110,10 +115,18 @@ def _count(raw: object) -> int:
 
 
 def _workers(raw: object) -> int:
-    workers = _count(raw)
-    if workers > 1:
-        raise BadValue("more than one worker is not supported by this version")
-    return workers
+    if raw == AUTO:
+        return 0
+    if not isinstance(raw, int) or isinstance(raw, bool):
+        hint = near_miss(raw, (AUTO,)) if isinstance(raw, str) else None
+        raise BadValue(f"expected a whole number or {quoted(AUTO)}, got {shown(raw)}", hint)
+    if not 1 <= raw <= MOST_WORKERS:
+        raise BadValue(
+            f"{shown(raw)} is too few: at least 1"
+            if raw < 1
+            else f"{shown(raw)} is too many: at most {MOST_WORKERS}"
+        )
+    return raw
 
 
 def _size(raw: object, least: int = 1) -> int:

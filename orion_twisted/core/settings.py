@@ -235,6 +235,7 @@ class Settings:
     dial_in: tuple[DialInField, ...] = ()
     """Where backends dial in."""
     workers: Workers = 1
+    """How many processes; 0: one for each CPU that this one may use."""
     performance: PerformanceName = "full"
     """Which parts carry messages: ``full`` all of our own, ``portable`` those in Python alone,
     ``stock`` Twisted's and Autobahn's."""

@@ -5,8 +5,8 @@ A message travels as a frame: four bytes of length, then msgpack. Both ends are 
 which is the first thing that is said.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Generic, TypeAlias, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, Generic, TypeAlias, TypeGuard, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,13 @@ from orion_twisted.core.frames import decoder, encoder
 from orion_twisted.core.report import Report
 from orion_twisted.core.spent_tokens import Use
 
+TO_WORKER = 0
+TO_SUPERVISOR = 3
+"""The descriptors of a worker's pipes. It does not speak on 1: a stray ``print`` would be a broken
+frame."""
+FIRST_SOCKET = 4
+"""The descriptor of the first socket that a worker inherits."""
+
 MAX_FRAME = 16 * 1024 * 1024
 """Bytes; settings and reports of ten thousand tenants have about two million."""
 
@@ -24,6 +31,9 @@ MOST_TEXT = 16 * 1024
 MOST_FIELDS = 16
 MOST_FIELD_TEXT = 256
 """How many fields of an event travel with its text, and characters of each."""
+
+LARGEST = 2**63 - 1
+"""Of whole numbers on the wire."""
 
 Field: TypeAlias = str | int | float | bool | None
 Counts: TypeAlias = tuple[tuple[str, str, int], ...]
@@ -154,14 +164,25 @@ def logged(level: str, namespace: str, text: str, fields: Mapping[str, object]) 
     """Return an event with bounds: a long text is cut, of the fields plain and short ones go."""
     if len(text) > MOST_TEXT:
         text = f"{text[:MOST_TEXT]}…"
-    return Logged(level, namespace, text, dict(_plain(fields.items())))
+    return Logged(level, namespace, _sayable(text), dict(_plain(fields)))
 
 
-def _plain(fields: Iterable[tuple[str, object]]) -> Iterable[tuple[str, Field]]:
+def _plain(fields: Mapping[str, object]) -> Iterator[tuple[str, Field]]:
     left = MOST_FIELDS
-    for name, value in fields:
-        if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 63:
-            continue  # msgpack has no larger ones
-        if left and (value is None or isinstance(value, str | int | float)):
+    for name, value in fields.items():
+        if isinstance(value, str):
+            value = _sayable(value[:MOST_FIELD_TEXT])
+        if left and _is_plain(value):
             left -= 1
-            yield name, value[:MOST_FIELD_TEXT] if isinstance(value, str) else value
+            yield name, value
+
+
+def _is_plain(value: object) -> TypeGuard[Field]:
+    if isinstance(value, int):
+        return -LARGEST <= value <= LARGEST
+    return value is None or isinstance(value, str | float)
+
+
+def _sayable(text: str) -> str:
+    """Return a text without halves of characters, such as names of files may have."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

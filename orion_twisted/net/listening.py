@@ -172,9 +172,18 @@ def inherited(reactor: Any, fd: int, family: int, backlog: int) -> IStreamServer
 
 
 class _InheritedUNIXPort(unix.Port):
-    """A UNIX socket that its binder will remove, and has given its mode."""
+    """A UNIX socket whose file is its binder's: neither mode nor name of it are touched."""
 
     _shouldShutdown = False
+
+    def startListening(self) -> None:
+        # Without a name in the file system, there is none whose mode Twisted would set.
+        path, self._bindPath = self._bindPath, b"\0"
+        super().startListening()
+        self._bindPath = path
+
+    def connectionLost(self, reason: Failure) -> None:
+        tcp.Port.connectionLost(self, reason)
 
 
 @implementer(IStreamServerEndpoint)
@@ -190,9 +199,6 @@ class _InheritedUNIXSocket:
     def _listen(self, factory: Any) -> IListeningPort:
         fdesc.setNonBlocking(self.fd)
         port: Any = _InheritedUNIXPort._fromListeningDescriptor(self.reactor, self.fd, factory)
-        # Twisted would set the mode of this file, and remove it in the end: a name that is in no
-        # file system keeps it from both.
-        port._bindPath = b"\0inherited"
         port.backlog = self.backlog
         port.startListening()
         os.close(self.fd)  # the port has a copy

@@ -82,6 +82,7 @@ class Reload(Service):
     """
 
     _log = Logger()
+    name = "reload"
 
     def __init__(
         self,

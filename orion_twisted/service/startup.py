@@ -7,9 +7,11 @@ the fallback) is reported in the same form: every mistake at once, each with its
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +28,27 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from orion_twisted.core.addresses import Listener
 from orion_twisted.core.config import advice, load_settings, merge
-from orion_twisted.core.counters import Counters
-from orion_twisted.core.problems import ConfigError, Problem
+from orion_twisted.core.contradictions import why_one_worker
+from orion_twisted.core.counters import Counters, SummedCounters
+from orion_twisted.core.fields import AUTO, MOST_WORKERS
+from orion_twisted.core.problems import ConfigError, Problem, quoted
 from orion_twisted.core.report import Report
 from orion_twisted.core.secrets import Secrets
 from orion_twisted.core.settings import Settings
+from orion_twisted.core.worker_wire import Socket
 from orion_twisted.net.certchecks import Unusable
 from orion_twisted.net.certfolder import FolderState, load_folder
 from orion_twisted.net.certwatch import CertificateWatcher
 from orion_twisted.net.clientca import ClientAuthority, read_client_ca
+from orion_twisted.net.listening import hold, inherited
 from orion_twisted.net.proxied import ProxiedFactory
 from orion_twisted.net.tls import CertificateTable
 from orion_twisted.service.dial_in import DialInPlaces
-from orion_twisted.service.gateway import Gateway, Listen
+from orion_twisted.service.gateway import Gateway, Listen, Spend
 from orion_twisted.service.performance import steps
 from orion_twisted.service.reload import DialInFiles, Reload, TokenFiles, load_secrets
-from orion_twisted.web.admin import admin_site
+from orion_twisted.service.workers import Supervisor
+from orion_twisted.web.admin import Counts, admin_site
 from orion_twisted.web.token_keys import load_keys
 from orion_twisted.web.tokens import TokenCheck
 
@@ -71,12 +78,69 @@ def read_settings(path: Path | None, flags: Mapping[str, object]) -> Settings:
     Raises:
         ConfigError: with every mistake.
     """
+    return load_settings(_read(path, flags))
+
+
+def _read(path: Path | None, flags: Mapping[str, object]) -> dict[str, Any]:
     raw: dict[str, Any] = {} if path is None else _read_toml(path)
     if path is not None:
         _anchor(raw, path.parent)
     if "tenant" in flags:
         raw = merge(FLAGS_TENANT, raw)
-    return load_settings(merge(raw, flags))
+    return merge(raw, flags)
+
+
+def build(path: Path | None, flags: Mapping[str, object], reactor: Any) -> Gateway | Supervisor:
+    """
+    Return what twistd is to run: a gateway, or the supervisor of several that share its ports.
+
+    Args:
+        path: of the settings file, as for `read_settings`.
+        flags: likewise.
+        reactor: what runs it.
+
+    Raises:
+        ConfigError: with every mistake, also in what only the workers will need.
+    """
+    raw = _read(path, flags)
+    settings = load_settings(raw)
+    gateway = prepare(settings, reactor)
+    workers = workers_of(settings)
+    if workers == 1:
+        return gateway
+    _anchor(raw, Path.cwd())  # twistd may go elsewhere before the workers start
+    counters = SummedCounters()
+    supervisor = Supervisor(
+        settings,
+        raw,
+        workers,
+        [partial(hold, reactor, _with_backlog(each), workers) for each in settings.listen],
+        reactor,
+        counters,
+        _admin(settings, reactor, counters, lambda: supervisor.report()),
+    )
+    return supervisor
+
+
+def workers_of(settings: Settings) -> int:
+    """Return how many processes the settings come to on this machine."""
+    if settings.workers:
+        return settings.workers
+    may_use = getattr(os, "sched_getaffinity", None)  # not everywhere
+    count = os.cpu_count() or 1 if may_use is None else len(may_use(0))
+    return min(count, MOST_WORKERS)
+
+
+def _too_many_workers(settings: Settings) -> Iterator[Problem]:
+    """Say what `contradictions` cannot: how many workers ``auto`` comes to."""
+    count = workers_of(settings)
+    if settings.workers or count == 1:
+        return
+    sessions = [tenant.name for tenant in settings.tenants if tenant.mode == "session"]
+    words = f"{quoted(AUTO)}, which is {count} here,"
+    mistake = why_one_worker(words, sessions, bool(settings.dial_in))
+    if mistake is not None:
+        yield Problem("workers", str(mistake), mistake.hint)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -109,19 +173,30 @@ def _anchor(raw: dict[str, Any], folder: Path) -> None:
             table[key] = str(folder / table[key])
 
 
-def prepare(settings: Settings, reactor: Any) -> Gateway:
+def prepare(
+    settings: Settings,
+    reactor: Any,
+    sockets: Sequence[Socket] | None = None,
+    spend: Spend | None = None,
+) -> Gateway:
     """
     Return the gateway that these settings describe; nothing listens yet.
+
+    Args:
+        settings: checked ones.
+        reactor: what runs it.
+        sockets: of a worker, what it has inherited: one for each of ``listen``.
+        spend: of a worker, as `Gateway` has it.
 
     Raises:
         ConfigError: the machine does not have what the settings name; with every mistake.
     """
-    for line in advice(settings):
+    for line in advice(settings) if sockets is None else ():  # the supervisor has said it
         _log.warn("{advice}", advice=line)
     for step in steps(settings.performance):
         if step.missing is not None:
             _log.warn("{step}", step=str(step))
-    problems: list[Problem] = []
+    problems: list[Problem] = [*_too_many_workers(settings)]
     certificates = _certificates(settings, problems)
     problems += _missing_sites(settings)
     tokens = list(_tokens(settings, problems))
@@ -131,7 +206,7 @@ def prepare(settings: Settings, reactor: Any) -> Gateway:
     counters = Counters()
     listeners = [
         _listener(reactor, listener, settings, table, counters)
-        for listener in _available(settings, reactor, problems)
+        for listener in _available(settings, reactor, problems, sockets)
     ]
     if problems:
         raise ConfigError(problems)
@@ -145,6 +220,7 @@ def prepare(settings: Settings, reactor: Any) -> Gateway:
         counters=counters,
         admin=_admin(settings, reactor, counters, lambda: gateway.report()),
         dial_in=_dial_in_places(settings, reactor, secrets),
+        spend=spend,
     )
     watcher = None
     if certificates is not None:
@@ -159,7 +235,7 @@ def prepare(settings: Settings, reactor: Any) -> Gateway:
 
 
 def _admin(
-    settings: Settings, reactor: Any, counters: Counters, report: Callable[[], Report]
+    settings: Settings, reactor: Any, counters: Counts, report: Callable[[], Report]
 ) -> Callable[[], Deferred[IListeningPort]] | None:
     if settings.admin is None:
         return None
@@ -312,8 +388,15 @@ def _with_backlog(listener: Listener) -> str:
 
 
 def _available(
-    settings: Settings, reactor: Any, problems: list[Problem]
+    settings: Settings,
+    reactor: Any,
+    problems: list[Problem],
+    sockets: Sequence[Socket] | None,
 ) -> Iterator[tuple[Listener, IStreamServerEndpoint]]:
+    if sockets is not None:
+        for listener, socket in zip(settings.listen, sockets, strict=True):
+            yield listener, inherited(reactor, socket.fd, socket.family, BACKLOG)
+        return
     for index, listener in enumerate(settings.listen):
         try:
             yield listener, serverFromString(reactor, _with_backlog(listener))

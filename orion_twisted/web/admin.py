@@ -6,7 +6,7 @@ It has a listener of its own, plain, for a private network: nothing here asks wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -18,8 +18,8 @@ from twisted.web.http import Request as HttpRequest
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from orion_twisted.core.counters import BY_REASON, COUNTERS, Counters
-from orion_twisted.core.report import Report, SessionStatus
+from orion_twisted.core.counters import BY_REASON, COUNTERS
+from orion_twisted.core.report import Report, SessionStatus, WorkerState, WorkerStatus
 
 METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 TEXT = b"text/plain; charset=utf-8"
@@ -37,11 +37,14 @@ HEADERS = (
     ),
 )
 
+Counts = Iterable[tuple[str, str, int]]
+"""`Counters`, or those of several processes: name, reason (empty for the sum) and number."""
+
 
 class MetricsCollector(Collector):
     """The counters and the report, in Prometheus's words."""
 
-    def __init__(self, counters: Counters, report: Callable[[], Report]) -> None:
+    def __init__(self, counters: Counts, report: Callable[[], Report]) -> None:
         self._counters = counters
         self._report = report
 
@@ -67,6 +70,7 @@ class MetricsCollector(Collector):
         yield GaugeMetricFamily(
             "orion_open_connections", "connections after it", value=report.connections
         )
+        yield _of_workers(report.workers)
         yield GaugeMetricFamily("orion_uptime_seconds", "since the start", value=report.uptime)
         yield GaugeMetricFamily("orion_ready", "1 while browsers are welcome", value=report.ready)
         days = GaugeMetricFamily(
@@ -117,6 +121,16 @@ def _of_sessions(sessions: Mapping[str, SessionStatus]) -> Iterator[Metric]:
     )
 
 
+def _of_workers(workers: Sequence[WorkerStatus]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(
+        "orion_workers", "worker processes, by what is known of them", labels=["state"]
+    )
+    states = [each.state for each in workers]
+    for state in WorkerState if workers else ():
+        family.add_metric([state], states.count(state))
+    return family
+
+
 class _Answer(Resource):
     """A page made anew for each request."""
 
@@ -164,7 +178,7 @@ class AdminSite(Site):
         """Write no access log: what a scraper asks for every few seconds is no event."""
 
 
-def admin_site(counters: Counters, report: Callable[[], Report], reactor: Any) -> AdminSite:
+def admin_site(counters: Counts, report: Callable[[], Report], reactor: Any) -> AdminSite:
     """
     Return the site: ``/healthz``, ``/readyz``, ``/metrics`` and, at ``/``, the page.
 
@@ -177,7 +191,8 @@ def admin_site(counters: Counters, report: Callable[[], Report], reactor: Any) -
     registry.register(MetricsCollector(counters, report))
 
     def ready() -> tuple[int, bytes]:
-        return (OK, b"ready\n") if report().ready else (SERVICE_UNAVAILABLE, b"draining\n")
+        now = report()
+        return OK if now.ready else SERVICE_UNAVAILABLE, f"{now.state}\n".encode()
 
     return AdminSite(
         {
@@ -190,7 +205,7 @@ def admin_site(counters: Counters, report: Callable[[], Report], reactor: Any) -
     )
 
 
-def dashboard(counters: Counters, report: Report) -> bytes:
+def dashboard(counters: Counts, report: Report) -> bytes:
     """Return the page: what is open, what has been counted, and the certificates."""
     tenants = [
         (name, f"{count:,}", f"{report.links[name]:,}", "")
@@ -211,12 +226,13 @@ def dashboard(counters: Counters, report: Report) -> bytes:
         )
         for each in report.certificates
     ]
-    state = "ready" if report.ready else "draining"
+    state, kind = report.state, "ready" if report.ready else "draining"
     body = "".join(
         (
-            f'<header><h1>orion-bridge</h1><strong class="{state}">{state}</strong>'
+            f'<header><h1>orion-bridge</h1><strong class="{kind}">{state}</strong>'
             f"<span>{escape(report.version)}, up {_span(report.uptime)}</span></header>",
             _tiles(report),
+            _workers(report.workers) if report.workers else "",
             _table("Tenants", ("tenant", "#browsers", "#links"), tenants),
             _sessions(report.sessions) if report.sessions else "",
             _table("Certificates", ("file", "names", "#days left", "problem"), certificates),
@@ -247,6 +263,24 @@ def _sessions(sessions: Mapping[str, SessionStatus]) -> str:
     ]
     heads = ("tenant", "#attached", "#waiting", "#messages held", "#bytes", "#dialled in")
     return _table("Sessions", heads, rows)
+
+
+def _workers(workers: Sequence[WorkerStatus]) -> str:
+    rows = [
+        (
+            str(each.number),
+            each.state,
+            "" if each.pid is None else str(each.pid),
+            _span(each.uptime),
+            f"{each.browsers:,}",
+            f"{each.connections:,}",
+            f"{each.lost:,}",
+            "" if each.state is WorkerState.UP else "part",
+        )
+        for each in workers
+    ]
+    heads = ("worker", "state", "#process", "#up", "#browsers", "#connections", "#lost before")
+    return _table("Workers", heads, rows)
 
 
 def _tiles(report: Report) -> str:

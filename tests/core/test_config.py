@@ -438,12 +438,6 @@ class MistakeTests(SynchronousTestCase):
                 '"*" is no name: expected that of the certificate to fall back to',
                 None,
             ),
-            (
-                "workers = 2",
-                "workers",
-                "more than one worker is not supported by this version",
-                None,
-            ),
             ('strict_sni = "yes"', "strict_sni", 'expected true or false, got "yes"', None),
             (
                 'admin = "tls:8890"',
@@ -458,7 +452,19 @@ class MistakeTests(SynchronousTestCase):
                 "such as 10.0.0.0/8",
             ),
             ("workers = 0", "workers", "0 is too few: at least 1", None),
-            ("workers = true", "workers", "expected a whole number, got true", None),
+            ("workers = 257", "workers", "257 is too many: at most 256", None),
+            (
+                "workers = true",
+                "workers",
+                'expected a whole number or "auto", got true',
+                None,
+            ),
+            (
+                'workers = "Auto"',
+                "workers",
+                'expected a whole number or "auto", got "Auto"',
+                'did you mean "auto"?',
+            ),
             ("limits = 5", "limits", "expected a table, got 5", None),
             ("lisen = 1", "lisen", "unknown setting", 'did you mean "listen"?'),
             ("hosts = []", "hosts", "unknown setting", "it belongs in [tenant.NAME]"),
@@ -999,6 +1005,36 @@ class MistakeTests(SynchronousTestCase):
                 ),
             )
 
+    def test_workers(self) -> None:
+        """Several processes, or as many as there are CPUs."""
+        for value, workers in (("1", 1), ("256", 256), ('"auto"', 0)):
+            self.assertEqual(load(f"workers = {value}{LEAST}").workers, workers)
+
+    def test_workers_and_sessions(self) -> None:
+        """A session lives in one process: with several, a browser would not find it again."""
+        session = 'mode = "session"\n'
+        mistake = (
+            "workers",
+            '2 do not go with tenant "default" in mode "session": a browser that comes back would'
+            " not find its session in another process",
+            "workers = 1, or a gateway of its own for that tenant",
+        )
+        self.expect(f"workers = 1\n{LEAST}{session}")
+        self.expect(f"workers = 2\n{LEAST}{session}", mistake)
+        # How many that is depends on the machine: whoever knows it says so.
+        self.expect(f'workers = "auto"\n{LEAST}{session}')
+
+    def test_workers_and_dialling_in(self) -> None:
+        """A backend that dials in reaches one process, and the others would not know of it."""
+        self.expect(
+            f'workers = 2\ndial_in = "tcp:8887"\n{LEAST}',
+            (
+                "workers",
+                "2 do not go with dial_in: a backend that dials in reaches one process alone",
+                "workers = 1, or a gateway of its own for such backends",
+            ),
+        )
+
     def test_places_to_dial_in(self) -> None:
         """A place is one that nobody else has, and that can be reached."""
         reach = (
@@ -1228,7 +1264,7 @@ class MistakeTests(SynchronousTestCase):
             """
             listen = ["tls:8889", "tcp:8889", "tls:99999"]
             fallbak = "localhost"
-            workers = 4
+            workers = 0
             message = "1 MiB"
             certificates = ""
             [limits]
@@ -1255,7 +1291,7 @@ class MistakeTests(SynchronousTestCase):
                 "listen[1]: is where listen[0] listens already",
                 'listen[2]: port: "99999" is no number from 0 to 65535',
                 'fallbak: unknown setting (did you mean "fallback"?)',
-                "workers: more than one worker is not supported by this version",
+                "workers: 0 is too few: at least 1",
                 "message: unknown setting (it belongs in [limits])",
                 'certificates: is empty, and "tls:8889" needs a folder with certificates',
                 "limits.idle: '-1 s' is no duration: write a number and one of ms, s, min, h, d, "
@@ -1579,6 +1615,15 @@ class DescribeTests(SynchronousTestCase):
         """Certificates are not mentioned where none are used."""
         lines = describe(load('listen = ["tcp:80"]' + LEAST))
         self.assertEqual(lines[:2], ["listen          tcp:80 (plain)", "tenant default"])
+
+    def test_workers(self) -> None:
+        """The number of processes is told where it is not one."""
+        for value, line in (
+            ("4", "workers         4"),
+            ('"auto"', "workers         auto, one for each CPU"),
+        ):
+            self.assertIn(line, describe(load(f"workers = {value}{LEAST}")))
+        self.assertNotIn("workers", "".join(describe(load(f"workers = 1{LEAST}"))))
 
     def test_session(self) -> None:
         """A session's own links are told as they are written."""

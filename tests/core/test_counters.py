@@ -2,7 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from orion_twisted.core.counters import BY_REASON, COUNTERS, Counters
+from orion_twisted.core.counters import BY_REASON, COUNTERS, Counters, SummedCounters
 
 
 class CountersTests(SynchronousTestCase):
@@ -69,3 +69,53 @@ class CountersTests(SynchronousTestCase):
         one, other = Counters(), Counters()
         one.add("links")
         self.assertEqual(other.get("links"), 0)
+
+
+class SummedCountersTests(SynchronousTestCase):
+    """`SummedCounters`."""
+
+    def counted(self, **amounts: int) -> list[tuple[str, str, int]]:
+        counters = Counters()
+        for name, amount in amounts.items():
+            counters.add(name, amount, reason="why" if name in BY_REASON else "")
+        return list(counters)
+
+    def found(self, sums: SummedCounters) -> dict[tuple[str, str], int]:
+        return {(name, reason): count for name, reason, count in sums if count}
+
+    def test_sums(self) -> None:
+        """What all have counted, with reasons, and what the supervisor has counted itself."""
+        sums = SummedCounters()
+        self.assertEqual(list(sums), list(Counters()))
+        sums.own.add("workers_lost", reason="crashed")
+        sums.replace(1, self.counted(refused=1, links=2))
+        sums.replace(2, self.counted(refused=10))
+        self.assertEqual(
+            self.found(sums),
+            {
+                ("workers_lost", ""): 1,
+                ("workers_lost", "crashed"): 1,
+                ("refused", ""): 11,
+                ("refused", "why"): 11,
+                ("links", ""): 2,
+            },
+        )
+
+    def test_the_latest_counts(self) -> None:
+        """A process says what it has counted since its start: the last word replaces others."""
+        sums = SummedCounters()
+        for amount in (1, 5, 7):
+            sums.replace(1, self.counted(links=amount))
+        self.assertEqual(self.found(sums), {("links", ""): 7})
+
+    def test_never_down(self) -> None:
+        """What a process has counted that is gone stays in the sums."""
+        sums = SummedCounters()
+        sums.keep(1)
+        sums.replace(1, self.counted(links=5))
+        sums.keep(1)
+        self.assertEqual(self.found(sums), {("links", ""): 5})
+        sums.replace(1, self.counted(links=1))
+        sums.keep(1)
+        sums.keep(1)
+        self.assertEqual(self.found(sums), {("links", ""): 6})

@@ -132,8 +132,8 @@ class SharedLinks(Backends):
     Lines that sessions share: so many that are dialled, and those of backends that dial in.
 
     A session stays on its line while that has a link: its messages keep their order. It moves
-    when the link is lost, or when another line comes up that has far less to do and nothing of
-    the session is under way.
+    when the link is lost, or when another line comes up that has far less to do, and the backend
+    has answered the last that it was sent: else that might be read after what follows it.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class SharedLinks(Backends):
             for seat in other.seats if other is not line else ():
                 if len(line) >= share or len(other) <= share:
                     break
-                if not seat.session.ledger.pending:
+                if not seat.session.ledger.pending and seat.unread is None:
                     other.leave(seat)
                     line.join(seat)
 

@@ -405,8 +405,9 @@ class SocketArrival(Arrival):
         self._end(CloseCode.GOING_AWAY)
 
     def fail(self, error: BackendError) -> None:
-        self._end(error.close_code)
-        # Its sessions go on elsewhere now: a backend that hangs would not even answer the close.
+        # Cut, and not closed: its sessions go on elsewhere now, and what it has not read yet must
+        # not be done after what others do for them.
+        self._cut()
         self.link_lost(Loss(False, error=error))
 
     def abort(self) -> None:

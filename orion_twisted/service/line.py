@@ -67,6 +67,9 @@ class Seat(Seam):
     """The line that it is on; the line's own note."""
     is_ready: bool
     """Whether it stands in the line's queue; likewise."""
+    unread: Entry | None
+    """Its last message that the backend was sent, until an answer shows that it was read;
+    likewise."""
 
     def link_up(self) -> None:
         """There is a link."""
@@ -165,6 +168,7 @@ class Line:
         self._seats[seat.session] = seat
         seat.line = self
         seat.is_ready = False
+        seat.unread = None
         if self._link is not None:
             seat.link_up()
             self.wants(seat)
@@ -221,7 +225,7 @@ class Line:
                 session = seat.session
                 entry = session.next_for_link(now)
                 if entry is not None:
-                    size += self._order(frames, session, entry, now)
+                    size += self._order(frames, seat, entry, now)
                 if session.ledger.waiting:
                     ready.append(seat)
                 else:
@@ -233,14 +237,14 @@ class Line:
         if self._has_news and not self._is_reading:
             self._tell_news()
 
-    def _order(self, frames: list[bytes], session: Session, entry: Entry, now: float) -> int:
+    def _order(self, frames: list[bytes], seat: Seat, entry: Entry, now: float) -> int:
         """
         Add the frame that says a message, with a notice before it where one is due.
 
         Returns:
             The bytes of the frame, or 0 where the message cannot be said.
         """
-        talk = self._talk
+        talk, session = self._talk, seat.session
         try:
             frame = self._encode(talk.order(session, entry, now))
         except BadMessage as error:
@@ -251,6 +255,7 @@ class Line:
             self._opened.add(session.sid)
             frames.append(self._encode(talk.opened(session) or b""))
         frames.append(frame)
+        seat.unread = entry
         session.sent(entry)
         return len(frame)
 
@@ -317,6 +322,8 @@ class Line:
     def _answered(self, answer: Answer) -> None:
         seat = self._seats.get(answer.session)
         entry = answer.entry
+        if seat is not None and seat.unread is entry:
+            seat.unread = None
         if seat is None or entry.stage is not SENT:
             self._counters.add("answers_dropped", reason="late")
             return

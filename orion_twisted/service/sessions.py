@@ -67,6 +67,7 @@ class LiveSession:
 
     line: Line | None = None
     is_ready = False
+    unread: Entry | None = None
 
     def __init__(self, session: Session, sessions: Sessions, address: str) -> None:
         self.session = session

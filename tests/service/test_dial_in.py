@@ -189,6 +189,7 @@ class Seat:
 
     line: Any = None
     is_ready = False
+    unread: Any = None
     may_read_link = True
 
     def __init__(self, one: Session) -> None:

@@ -14,19 +14,20 @@ SECONDS ?= 8
 CARRIED = tests/conformance tests/abuse tests/faults tests/e2e/test_relay.py tests/e2e/test_tunnel.py \
 	tests/e2e/test_pressure.py tests/e2e/test_faults.py
 
-.PHONY: help demo test fuzz bench lint format build clean
+.PHONY: help demo test fuzz fuzz-c bench lint format build clean
 
 help:
 	@echo "make demo     the gateway at work, on https://localhost:8889"
 	@echo "make test     every test, with all that it needs"
 	@echo "make fuzz     coverage-guided fuzzing of all that reads strangers' bytes, about 3 minutes"
+	@echo "make fuzz-c   what is written in C, under sanitizers and libFuzzer, a minute or two"
 	@echo "make bench    what a message costs, here and in other gateways, 3 to 4 minutes"
 	@echo "make lint     ruff, mypy"
 	@echo "make format   ruff's formatter"
 	@echo "make build    sdist and wheel, in dist/"
 	@echo "make clean    all of this away"
 
-$(INSTALLED): setup.cfg pyproject.toml
+$(INSTALLED): setup.cfg setup.py pyproject.toml orion_twisted/core/_wsframes.c
 	@echo "== making $(VENV) with the gateway and its tools (once, about a minute)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=")'
 	@$(PYTHON) -m venv $(VENV) || { echo "no venv module; on Debian: apt-get install python3-venv"; exit 1; }
@@ -52,7 +53,10 @@ $(FUZZER): $(INSTALLED)
 fuzz: $(FUZZER)
 	$(BIN)/python -m fuzz --seconds $(SECONDS) $(TARGETS)
 
-$(BENCH_INSTALLED): setup.cfg bench/peers/package.json
+fuzz-c: $(INSTALLED)
+	$(BIN)/python -m fuzz.sanitized --seconds $(SECONDS)
+
+$(BENCH_INSTALLED): setup.cfg setup.py orion_twisted/core/_wsframes.c bench/peers/package.json
 	@echo "== making $(BENCH) with the gateway and those it is compared with (once, about a minute)"
 	@$(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat --editable '.[bench]'

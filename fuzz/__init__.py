@@ -11,6 +11,7 @@ TARGETS = (
     "gate",
     "conditions",
     "websockets",
+    "wsframes",
     "framings",
     "messages",
     "members",

@@ -55,10 +55,18 @@ def run(name: str, seconds: int) -> bool:
         *("-timeout=10", "-rss_limit_mb=1024", "-max_len=4096", "-print_final_stats=1"),
         str(corpus),
     ]
+    return watch(name, command, seconds)
+
+
+def watch(
+    name: str, command: list[str], seconds: int, environment: dict[str, str] | None = None
+) -> bool:
+    """Run a fuzzer that ends by itself, and print a line; say whether what it tried has held."""
     began = time.monotonic()
     try:
         done = subprocess.run(
             command,
+            env=environment,
             capture_output=True,
             timeout=seconds + SPARE,
             check=False,

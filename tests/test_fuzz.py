@@ -6,6 +6,7 @@ No fuzzer is needed for that, so that a target is mended together with what it l
 
 import ast
 import io
+import os
 import re
 import sys
 from contextlib import redirect_stdout
@@ -19,7 +20,7 @@ from unittest.mock import patch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fuzz import TARGETS
+from fuzz import TARGETS, sanitized
 from fuzz import __main__ as runner
 
 FOLDER = Path(runner.__file__).parent
@@ -148,3 +149,64 @@ class RunnerTests(TestCase):
         found = re.search(r"^SECONDS \?= (\d+)$", MAKEFILE.read_text(), re.MULTILINE)
         assert found is not None
         self.assertLessEqual(int(found[1]) * len(TARGETS), 180)
+
+
+class SanitizedTests(TestCase):
+    """`python -m fuzz.sanitized`, with programs of a few lines in place of compilers."""
+
+    def run_with(self, **compilers: str) -> tuple[int, str]:
+        """Return the exit status, and what is printed, where there are only these compilers."""
+        folder = Path(self.enterContext(TemporaryDirectory()))
+        for name, program in compilers.items():
+            (folder / name).write_text(f"#!/bin/sh\n{program}\n")
+            (folder / name).chmod(0o755)
+        printed = io.StringIO()
+        with (
+            patch.object(sanitized, "FOLDER", folder),
+            patch.dict(os.environ, PATH=str(folder)),
+            patch.object(sys, "argv", ["sanitized", "--seconds=0"]),
+            redirect_stdout(printed),
+        ):
+            return sanitized.main(), printed.getvalue()
+
+    def test_no_compilers(self) -> None:
+        """Where there is nothing to compile with, two lines say so, and that is no failure."""
+        status, printed = self.run_with()
+        self.assertEqual(status, 0)
+        self.assertEqual(
+            printed.splitlines(),
+            [
+                "wsframes tests left out: there is no C compiler",
+                "wsframes in C  left out: there is no clang",
+            ],
+        )
+
+    def test_no_sanitizers(self) -> None:
+        """Nor is a compiler without its sanitizers, or a Python that cannot be linked with."""
+        links = 'case "$*" in *-c*) ;; *) echo cannot find -lpython >&2; exit 1; esac'
+        status, printed = self.run_with(cc="echo libasan.so", clang=links)
+        self.assertEqual(status, 0)
+        self.assertRegex(printed, r"^wsframes tests left out: .*/cc has no AddressSanitizer")
+        self.assertRegex(printed, r"wsframes in C  left out: [^\n]*linked[^\n]*\ncannot find")
+
+    def test_does_not_compile(self) -> None:
+        """C that the compilers complain of is broken, and what they say is shown."""
+        program = (
+            'case "$1" in -print*) echo /lib/libasan.so;; *) echo warning: why >&2; exit 1; esac'
+        )
+        status, printed = self.run_with(cc=program, clang=program)
+        self.assertEqual(status, 1)
+        self.assertEqual(printed.count("BROKEN\nwarning: why"), 2)
+
+    def test_broken(self) -> None:
+        """Tests that fail under sanitizers, or a fuzzer that finds something, are told."""
+        cc = 'case "$1" in -print*) echo /none/libasan.so; esac'
+        clang = """
+            while [ "$1" != -o ]; do shift; done
+            printf '#!/bin/sh\\necho AddressSanitizer: why; exit 77\\n' > "$2"
+            /bin/chmod +x "$2"
+        """
+        status, printed = self.run_with(cc=cc, clang=clang)
+        self.assertEqual(status, 1)
+        self.assertRegex(printed, r"(?s)wsframes tests BROKEN.*wsframes in C  BROKEN")
+        self.assertIn("AddressSanitizer: why", printed)

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tempfile
 import zipfile
@@ -24,8 +25,10 @@ from tests.documents import CHECKOUT, all_pages
 
 A_SECRET = "a key that must not leave the machine"
 NO_SOURCE = shutil.ignore_patterns(
-    ".*", "__pycache__", "*.egg-info", "build", "dist", "demo-data", "certs", "dropin.cache"
-)
+    ".*", "__pycache__", "*.so", "*.egg-info",
+    "build", "dist", "demo-data", "certs", "dropin.cache",
+)  # fmt: skip
+EXTENSION = re.compile(r"orion_twisted/core/_wsframes\.[\w.-]+\.so")
 LISTED = re.compile(r"(?m)^ +orion-bridge ")
 """The plugin, in what `twistd --help` prints."""
 
@@ -164,7 +167,7 @@ def packaged_files() -> set[str]:
     files = {
         path.relative_to(workshop.source).as_posix()
         for path in package
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".so"
     }
     return {*files, "twisted/plugins/orion_bridge.py"}
 
@@ -178,10 +181,19 @@ class WheelTests(TestCase):
         self.files = {name for name in self.content if ".dist-info/" not in name}
 
     def test_exactly_the_package(self) -> None:
-        """Modules, console page and type mark are in; tests and certificates are not."""
-        self.assertEqual(packaged_files(), self.files)
+        """Modules, console page and type mark are in; tests, certificates and C are not."""
+        compiled = {name for name in self.files if EXTENSION.fullmatch(name)}
+        self.assertEqual(len(compiled), 1)
+        sources = {name for name in packaged_files() if name.endswith(".c")}
+        self.assertEqual(packaged_files() - sources, self.files - compiled)
+        self.assertEqual({"orion_twisted/core/_wsframes.c"}, sources)
         self.assertIn("orion_twisted/py.typed", self.files)
         self.assertIn("orion_twisted/demo/console/index.html", self.files)
+
+    def test_one_for_all_pythons(self) -> None:
+        """What was compiled keeps to the stable ABI: the wheel is for all Pythons from 3.11 on."""
+        if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+            self.assertIn("-cp311-abi3-", workshop.wheel.name)
 
     def test_twisted_stays_twisteds(self) -> None:
         """The plugin lies beside Twisted's own, and does not make a second package of twisted."""
@@ -210,7 +222,7 @@ class SdistTests(TestCase):
     def test_has_what_building_needs(self) -> None:
         """The settings of the build and the whole package are in; the wheel came from them."""
         names = self.files()
-        needed = {"pyproject.toml", "setup.cfg", "README.md", "LICENSE", "PKG-INFO"}
+        needed = {"pyproject.toml", "setup.cfg", "setup.py", "README.md", "LICENSE", "PKG-INFO"}
         self.assertLessEqual(packaged_files() | needed, names)
 
     def test_no_secrets(self) -> None:
@@ -272,6 +284,30 @@ class InstallTests(TestCase):
         self.environment.pip("install", f"{workshop.wheel}[demo]")
         printed = self.environment.run("orion-bridge", "demo", "--check")
         self.assertIn("all steps went well", printed)
+
+
+class NoCompilerTests(TestCase):
+    """A machine without a compiler."""
+
+    WHICH = "import orion_twisted.core.wsframes as w; print(w.IMPLEMENTATION, w.why_not_c())"
+
+    def test_installs_and_works(self) -> None:
+        """What has to be compiled is left out, and its twin in Python is used, and says why."""
+        environment = workshop.dependencies
+        self.addCleanup(environment.pip, "uninstall", "--yes", "orion-twisted")
+        install = ("--quiet", "--disable-pip-version-check", "install", "--no-deps")
+        environment.run("pip", *install, str(workshop.sdist), CC="/bin/false")
+        said = environment.run("python", "-c", self.WHICH)
+        self.assertTrue(said.startswith("python "), said)
+        self.assertIn("_wsframes", said)
+        environment.run("orion-bridge", "version")
+
+    def test_with_one(self) -> None:
+        """The wheel brings what was compiled where there was one."""
+        environment = workshop.dependencies
+        self.addCleanup(environment.pip, "uninstall", "--yes", "orion-twisted")
+        environment.pip("install", "--no-deps", str(workshop.wheel))
+        self.assertEqual(environment.run("python", "-c", self.WHICH), "c None\n")
 
 
 class CheckoutTests(TestCase):

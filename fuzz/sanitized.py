@@ -1,0 +1,177 @@
+"""
+The package's C under sanitizers: ``python -m fuzz.sanitized``, or `make fuzz-c`.
+
+First its tests, with an extension that AddressSanitizer and UndefinedBehaviorSanitizer watch;
+then, where there is clang, libFuzzer with both (``wsframes_fuzz.c``), led by what is reached of
+the C. What cannot be done here is left out with a line that says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+from fuzz.__main__ import FOLDER, SHOWN, watch
+
+SOURCE = Path("orion_twisted/core/_wsframes.c")
+HARNESS = Path("fuzz/wsframes_fuzz.c")
+MODULE = "orion_twisted.core._wsframes"
+TESTS = tuple(
+    f"tests/core/test_wsframes.py::{name}Tests"
+    for name in ("CFrameReader", "CLinkReader", "CMessageFrame", "Twin", "Extension")
+)
+LEFT_OUT = "not leaks and not announcement"
+"""Tests that weigh memory, which sanitizers take much of."""
+
+STRICT = (
+    *("-std=c11", "-g", "-O1", "-fno-omit-frame-pointer", "-Wall", "-Wextra", "-Werror"),
+    *("-fno-sanitize-recover=all", "-DPy_LIMITED_API=0x030B0000"),
+)
+SANITIZERS = "address,undefined"
+TESTS_TIMEOUT = 600.0
+"""Seconds; they take one minute."""
+
+
+def main() -> int:
+    """Return the exit status: 1 if anything is broken."""
+    arguments = argparse.ArgumentParser(
+        prog="fuzz.sanitized", description="Give the C its tests, and a fuzzer, under sanitizers."
+    )
+    arguments.add_argument("--seconds", type=int, default=10, help="for the fuzzer")
+    arguments.add_argument("--tests-with", metavar="EXTENSION", help=argparse.SUPPRESS)
+    options = arguments.parse_args()
+    if options.tests_with:
+        return run_tests(options.tests_with)
+    FOLDER.mkdir(exist_ok=True)
+    held = [check_tests(), check_fuzzer(options.seconds)]
+    return 0 if all(held) else 1
+
+
+def build(compiler: str, *arguments: str) -> str | None:
+    """Run a compiler; return what it complains of if it fails."""
+    include = f"-I{sysconfig.get_path('include')}"
+    command = [compiler, *STRICT, include, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stderr[-SHOWN:] or "it gives no reason" if done.returncode else None
+
+
+def left_out(what: str, why: str) -> bool:
+    print(f"{what:14} left out: {why}", flush=True)
+    return True
+
+
+def broken(what: str, output: str) -> bool:
+    print(f"{what:14} BROKEN\n{output[-SHOWN:]}", flush=True)
+    return False
+
+
+def environment() -> dict[str, str]:
+    """Return variables with which sanitizers see each object of Python by itself."""
+    return {
+        **os.environ,
+        "PYTHONMALLOC": "malloc",
+        "PYTHONPATH": os.getcwd(),
+        "ASAN_OPTIONS": "detect_leaks=0",  # Python keeps much until its end
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+
+
+def check_tests() -> bool:
+    """Run the tests of the C with an extension under sanitizers; say whether they hold."""
+    name = "wsframes tests"
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return left_out(name, "there is no C compiler")
+    asking = [compiler, "-print-file-name=libasan.so"]
+    found = subprocess.run(asking, capture_output=True, text=True, check=False).stdout.strip()
+    if not os.path.isabs(found):
+        return left_out(name, f"{compiler} has no AddressSanitizer to load into Python")
+    extension = FOLDER / "_wsframes.so"
+    options = (f"-fsanitize={SANITIZERS}", "-fPIC", "-shared", str(SOURCE))
+    complaint = build(compiler, *options, "-o", str(extension))
+    if complaint is not None:
+        return broken(name, complaint)
+    began = time.monotonic()
+    command = [sys.executable, "-m", "fuzz.sanitized", "--tests-with", str(extension)]
+    done = subprocess.run(
+        command,
+        env={**environment(), "LD_PRELOAD": found},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=TESTS_TIMEOUT,
+        check=False,
+    )
+    if done.returncode:
+        return broken(name, done.stdout + done.stderr)
+    print(f"{name:14} held   {time.monotonic() - began:4.0f} s", flush=True)
+    return True
+
+
+def run_tests(extension: str) -> int:
+    """Run the tests of the extension with another build of it in its place."""
+    import pytest
+
+    spec = importlib.util.spec_from_file_location(MODULE, extension)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sys.modules[MODULE] = module
+    return int(pytest.main(["--quiet", "-p", "no:cacheprovider", "-k", LEFT_OUT, *TESTS]))
+
+
+def check_fuzzer(seconds: int) -> bool:
+    """Run libFuzzer on the C; say whether it holds."""
+    name = "wsframes in C"
+    clang = shutil.which("clang")
+    if clang is None:
+        return left_out(name, "there is no clang")
+    objects = [str(FOLDER / f"{source.stem}.o") for source in (SOURCE, HARNESS)]
+    for source, made in zip((SOURCE, HARNESS), objects, strict=True):
+        complaint = build(
+            clang, f"-fsanitize=fuzzer-no-link,{SANITIZERS}", "-c", str(source), "-o", made
+        )
+        if complaint is not None:
+            return broken(name, complaint)
+    program = FOLDER / "wsframes_fuzz"
+    complaint = build(
+        clang, f"-fsanitize=fuzzer,{SANITIZERS}", *objects, *libpython(), "-o", str(program)
+    )
+    if complaint is not None:
+        return left_out(name, f"it cannot be linked with libFuzzer and Python:\n{complaint}")
+    corpus = FOLDER / "wsframes-c"
+    corpus.mkdir(exist_ok=True)
+    from fuzz.wsframes import SEEDS
+
+    for number, seed in enumerate(SEEDS):
+        (corpus / f"seed-{number}").write_bytes(seed)
+    others = FOLDER / "wsframes"  # what the target in Python has learned
+    command = [
+        str(program),
+        f"-max_total_time={seconds}",
+        f"-artifact_prefix={FOLDER}/wsframes-c-",
+        *("-timeout=10", "-rss_limit_mb=2048", "-max_len=4096", "-detect_leaks=0"),
+        str(corpus),
+        *([str(others)] if others.is_dir() else []),
+    ]
+    return watch(name, command, seconds, environment())
+
+
+def libpython() -> list[str]:
+    """Return the linker's arguments for the library of this Python."""
+    folder = sysconfig.get_config_var("LIBDIR")
+    version = sysconfig.get_config_var("LDVERSION")
+    libraries = (sysconfig.get_config_var("LIBS") or "").split()
+    return [f"-L{folder}", f"-Wl,-rpath,{folder}", f"-lpython{version}", *libraries, "-lm"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

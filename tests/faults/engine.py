@@ -12,6 +12,7 @@ and the instant ``t`` in seconds of the system's monotonic clock, which all proc
     push  {link, label, serial}                 so has a push; ``label`` is the session's, or "*"
     bad   {link, what}                          a frame was no frame of the dialect
     end   {link}                                the engine ends a link in good order
+    break {link}                                the engine breaks a link off, by reset
     down  {link, how}                           a link is gone: "ended" by FIN, or "broken"
 """
 
@@ -174,7 +175,7 @@ class Link:
     def cut(self, heard: Heard, order: Order) -> None:
         """Write half of the answer's frame, and be gone."""
         self.wire.send_half(self._speech.result(heard, answer_to(order, 0)))
-        self.wire.reset()
+        self.break_off()
 
     def end_in_mid_frame(self, heard: Heard, order: Order) -> None:
         """Write half of the answer's frame, and end in good order."""
@@ -182,7 +183,7 @@ class Link:
         self.end()
 
     def reset(self, heard: Heard, order: Order) -> None:
-        self.wire.reset()
+        self.break_off()
 
     def reset_once(self, heard: Heard, order: Order) -> None:
         """Break the link when the message comes for the first time; then answer."""
@@ -190,7 +191,7 @@ class Link:
             self.answer(heard, order)
         else:
             self._engine.known.add(order.id)
-            self.wire.reset()
+            self.break_off()
 
     def answer_when_told(self, heard: Heard, order: Order) -> None:
         """Keep the answer until the engine is told to let go (`Engine.let_go`)."""
@@ -222,6 +223,11 @@ class Link:
         """End it in good order; what was written before arrives."""
         self._engine.note("end", link=self.name)
         self.wire.finish()
+
+    def break_off(self) -> None:
+        """End it with a reset; what was written before may be lost."""
+        self._engine.note("break", link=self.name)
+        self.wire.reset()
 
     def _push_content(self, label: str, serial: int, pad: int = 0) -> Content:
         return {

@@ -158,6 +158,8 @@ class Evidence:
                     self.links[link.name] = link
                 case "end":
                     self.links[event["link"]].ended = event["t"]
+                case "break":
+                    self.links[event["link"]].ended = None
                 case "down":
                     self.links[event["link"]].down = event["t"]
                 case "killed":

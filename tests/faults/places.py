@@ -132,7 +132,7 @@ def _picked(engine: Engine, command: Command) -> list[Link]:
 
 def _reset(engine: Engine, place: Place, command: Command) -> None:
     for link in _picked(engine, command):
-        link.wire.reset()
+        link.break_off()
 
 
 def _end(engine: Engine, place: Place, command: Command) -> None:
@@ -193,7 +193,7 @@ def _refuse(engine: Engine, place: Place, command: Command) -> None:
     """Be gone with all links, by reset, and refuse new ones for so long."""
     _back(engine, place, command)
     for link in list(engine.links):
-        link.wire.reset()
+        link.break_off()
 
 
 def _leave(engine: Engine, place: Place, command: Command) -> None:

@@ -41,6 +41,12 @@ MOST_GROWTH = 8 * MIB
 SETTLE_WITHIN = 12.0
 """Seconds after its time is over within which every message has its outcome."""
 
+REST_WITHIN = 10.0
+"""Seconds after the last ttl within which all links are up again: their backoff goes to 8 s."""
+
+MORE_WAKEUPS = 20
+"""How much more often it may wake up in a second of rest: with every ping it does."""
+
 PROGRESS_EVERY = 5.0
 """Seconds between two lines that say how far it is."""
 
@@ -88,6 +94,22 @@ class Report:
     wrong: list[str] = Factory(list)
 
 
+@frozen
+class Rest:
+    """
+    What the gateway's process has when nobody is there.
+
+    Attributes:
+        memory: bytes in use.
+        descriptors: how many are open.
+        wakeups: how often it woke up in a second.
+    """
+
+    memory: int
+    descriptors: int
+    wakeups: int
+
+
 class Soak:
     """
     One run.
@@ -109,14 +131,11 @@ class Soak:
 
     async def run(self) -> Report:
         report = Report()
-        plan, watch = self._plan, self._stage.watch
+        plan = self._plan
         await self._session_of_all("w", plan.warm_up, with_faults=False)
-        await self._all_gone(report)
-        before = watch.memory, watch.descriptors, await watch.wakeups()
+        before = await self._at_rest(report)
         await self._session_of_all("b", plan.messages, with_faults=True)
-        await self._all_gone(report)
-        await self._descriptors_back(before[1])
-        after = watch.memory, watch.descriptors, await watch.wakeups()
+        after = await self._at_rest(report, before)
         evidence = Evidence(self._books, self._stage.events(), self._stage.troubles, plan.deadline)
         report.wrong += audit(evidence)
         self._compare(before, after, report)
@@ -249,35 +268,51 @@ class Soak:
 
     # The end
 
-    async def _all_gone(self, report: Report) -> None:
-        """Wait until no session is left: those whose browser vanished have their ttl."""
-        deadline = time.monotonic() + self._plan.ttl + 4.0
-        while (left := self._stage.watch.counts().sessions) and time.monotonic() < deadline:
-            await asyncio.sleep(0.1)
-        if left:
-            report.wrong.append(f"{left:.0f} sessions are left after their ttl")
+    async def _at_rest(self, report: Report, before: Rest | None = None) -> Rest:
+        """
+        Wait until no session is left: those whose browser vanished have their ttl.
 
-    async def _descriptors_back(self, before: int) -> None:
-        deadline = time.monotonic() + 5.0
-        while self._stage.watch.descriptors > before and time.monotonic() < deadline:
+        Args:
+            report: told if there are some all the same.
+            before: how it was the last time, where it is to be the same again.
+
+        Returns:
+            What the process has then.
+        """
+        watch, links = self._stage.watch, self._stage.links
+        deadline = time.monotonic() + self._plan.ttl + REST_WITHIN
+        while True:
+            counts = await asyncio.to_thread(watch.counts)
+            has_links = not links or counts.links == links
+            is_as_before = before is None or watch.descriptors == before.descriptors
+            if counts.sessions == 0 and has_links and is_as_before:
+                break
+            if time.monotonic() > deadline:
+                break
             await asyncio.sleep(0.1)
+        if counts.sessions:
+            report.wrong.append(f"{counts.sessions:.0f} sessions are left after their ttl")
+        if links and counts.links != links:
+            report.wrong.append(f"there are {counts.links:.0f} links, and should be {links}")
+        wakeups = await watch.wakeups()
+        return Rest(watch.memory, watch.descriptors, wakeups)
 
     @staticmethod
-    def _compare(
-        before: tuple[int, int, int], after: tuple[int, int, int], report: Report
-    ) -> None:
-        grown = after[0] - before[0]
+    def _compare(before: Rest, after: Rest, report: Report) -> None:
+        grown = after.memory - before.memory
         report.lines.append(
-            f"gateway    memory {before[0] / MIB:.1f} MiB, then {after[0] / MIB:.1f} MiB;"
-            f" descriptors {before[1]}, {after[1]}; wake-ups a second at rest {before[2]},"
-            f" {after[2]}"
+            f"gateway    memory {before.memory / MIB:.1f} MiB, then {after.memory / MIB:.1f} MiB;"
+            f" descriptors {before.descriptors}, {after.descriptors};"
+            f" wake-ups a second at rest {before.wakeups}, {after.wakeups}"
         )
         if grown > MOST_GROWTH:
             report.wrong.append(f"its memory has grown by {grown / MIB:.1f} MiB")
-        if after[1] > before[1]:
-            report.wrong.append(f"it had {before[1]} descriptors, and has {after[1]} now")
-        if after[2] > before[2] + 20:
-            report.wrong.append(f"it woke up {before[2]} times at rest, and {after[2]} times now")
+        if after.descriptors != before.descriptors:
+            had, has = before.descriptors, after.descriptors
+            report.wrong.append(f"it had {had} descriptors, and has {has} now")
+        if after.wakeups > before.wakeups + MORE_WAKEUPS:
+            had, has = before.wakeups, after.wakeups
+            report.wrong.append(f"at rest it woke up {had} times a second, and {has} times now")
 
     def _counted(self) -> list[str]:
         counts = self._stage.watch.counts()

@@ -146,20 +146,14 @@ class Stage:
                 deadline=deadline,
             )
         )
-        self.gateway = Gateway(
-            [f"--config={settings}", "--fallback=localhost"],
-            folder,
-            certificates,
-            also=[f"tcp:{plain}:interface=127.0.0.1"],
-        )
-        self.gateway.wait_for_port(plain)
-        self.gateway.wait_for_port(admin)
-        self.watch = Watch(self.gateway.pid, admin)
-        secure, open_ = Proxy(free_port(), self.gateway.port), Proxy(free_port(), plain)
-        self.browser_proxies = [secure, open_]
+        self._settings, self._certificates = settings, certificates
+        self._plain, self._admin = plain, admin
+        # The first is told where to lead once the gateway has taken a port.
+        self.browser_proxies = [Proxy(free_port(), 0), Proxy(free_port(), plain)]
+        contexts = (client_context(certificates / "ca.pem"), None)
         self.doors = [
-            Door(secure.port, client_context(certificates / "ca.pem")),
-            Door(open_.port),
+            Door(proxy.port, context)
+            for proxy, context in zip(self.browser_proxies, contexts, strict=True)
         ]
 
     def _add_engine(self, name: str, **setup: Any) -> None:
@@ -171,16 +165,29 @@ class Stage:
             await proxy.open()
         for engine in self.engines:
             await asyncio.to_thread(engine.start)
+        await asyncio.to_thread(self._start_gateway)
         return self
+
+    def _start_gateway(self) -> None:
+        self.gateway = Gateway(
+            [f"--config={self._settings}", "--fallback=localhost"],
+            self._folder,
+            self._certificates,
+            also=[f"tcp:{self._plain}:interface=127.0.0.1"],
+        )
+        self.gateway.wait_for_port(self._plain)
+        self.gateway.wait_for_port(self._admin)
+        self.watch = Watch(self.gateway.pid, self._admin)
+        self.browser_proxies[0].target = self.gateway.port
 
     async def __aexit__(self, *_: object) -> None:
         try:
+            status = await asyncio.to_thread(self.gateway.stop)
+        finally:
             for engine in self.engines:
                 engine.stop()
-        finally:
             for proxy in (*self.browser_proxies, *self.link_proxies):
                 await proxy.close()
-            status = await asyncio.to_thread(self.gateway.stop)
         bug = BUGS.search(self.gateway.log)
         if bug is not None:
             start = max(bug.start() - 500, 0)
@@ -189,6 +196,13 @@ class Stage:
             )
         if status != ENDED_IN_ORDER:
             raise AssertionError(f"the gateway ended with {status}:\n{self.gateway.log[-4000:]}")
+
+    @property
+    def links(self) -> int:
+        """How many links there are without any session."""
+        if self.shape.dials_in:
+            return len(self.engines)
+        return 0 if isinstance(self.shape.links, str) else self.shape.links
 
     @property
     def troubles(self) -> list[Trouble]:

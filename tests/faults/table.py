@@ -108,7 +108,7 @@ class TableTestCase(GatewayTestCase):
     async def _close(cls, name: str) -> None:
         cls.places[name].close()
         for link in list(cls.engines[name].links):
-            link.wire.reset()
+            link.break_off()
         await asyncio.sleep(0)
 
     def _callTestMethod(self, method: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -191,6 +191,7 @@ class TableTestCase(GatewayTestCase):
         events = [
             event
             for event in self.events[tenant]
-            if event["e"] in ("up", "down", "end") or str(event.get("id")).startswith(names)
+            if event["e"] in ("up", "down", "end", "break")
+            or str(event.get("id")).startswith(names)
         ]
         self.assertEqual(audit(Evidence(books, events)), [])

@@ -173,8 +173,9 @@ class AuditTests(TestCase):
         self.assertEqual(self.found(), [])
         self.note("end", 12.1)
         self.assert_found("3.1-1 ended as OUTCOME_UNKNOWN, but was answered on e1/1")
-        self.events.pop()
-        self.events.pop()
+        self.note("break", 12.15)
+        self.assertEqual(self.found(), [])
+        del self.events[-3:]
         self.note("killed", 12.1, name="e1")
         self.assertEqual(self.found(), [])
 

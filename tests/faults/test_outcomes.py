@@ -45,7 +45,7 @@ class OutcomeTests(TableTestCase):
         links = list(self.engines[tenant].links)
         self.places[tenant].close()
         for link in links:
-            link.wire.reset()
+            link.break_off()
         while await self.counted(before, "links_lost") < len(links):
             await asyncio.sleep(0.01)
         try:

@@ -40,6 +40,11 @@ class Counts:
         """How many sessions there are."""
         return self.get("sessions") - self.get("sessions_ended")
 
+    @property
+    def links(self) -> float:
+        """How many links are up."""
+        return self.get("links") - self.get("links_lost")
+
     def reasons(self, name: str) -> Counter[str]:
         """Return a counter's reasons, and how often each was counted."""
         found = {reason: int(n) for (each, reason), n in self.by_reason.items() if each == name}

@@ -48,8 +48,9 @@ from orion_twisted.service.startup import prepare
 REPORT_EVERY = 1.0
 """Seconds from one report to the next."""
 REPORT_SHARE = 0.02
-"""How much of its time a worker spends on reports at most: with ten thousand tenants they are
-rarer."""
+"""How much of its time a worker spends on reports: with ten thousand tenants they are rarer."""
+RAREST_REPORT = 10.0
+"""Seconds from one report to the next at most."""
 
 ORPHAN_TIME = 2.0
 """Seconds that browsers have to hear that they are to go when the supervisor is gone."""
@@ -93,6 +94,7 @@ class Worker(Protocol):
         self._dropped = 0
         self._is_connected = False
         self._is_ending = False
+        self._has_ended = False
         self._has_stopped = False
         self.exit_status = 0
 
@@ -112,7 +114,7 @@ class Worker(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._is_connected = False
-        if self._is_ending and (self._gateway is None or not self._gateway.running):
+        if self._has_ended:
             self._stop()
             return
         self._reactor.callLater(ORPHAN_TIME, self._stop)
@@ -131,6 +133,8 @@ class Worker(Protocol):
                 self._spending.answered(message)
 
     def _begin(self, begin: Begin) -> None:
+        if self._is_ending:  # it has been sent a signal first
+            return
         try:
             if begin.version != __version__:
                 text = f"this is version {__version__}, the supervisor's is {begin.version}"
@@ -186,7 +190,7 @@ class Worker(Protocol):
         before = self._reactor.seconds()
         counts, report = tuple(self._gateway.counters), self._gateway.report()
         took = self._reactor.seconds() - before
-        wait = max(REPORT_EVERY, took / REPORT_SHARE)
+        wait = min(max(REPORT_EVERY, took / REPORT_SHARE), RAREST_REPORT)
         self._send(Status(counts, report, wait))
         self._next_report = self._reactor.callLater(wait, self._report)
 
@@ -202,11 +206,12 @@ class Worker(Protocol):
             return
         drained = self._gateway.stopService()
         self._report()  # it is not ready any more
-        drained.addBoth(lambda _: self._end(0))
+        drained.addErrback(lambda failure: self._log.failure("while draining", failure))
+        drained.addCallback(lambda _: self._end(0))
 
     def _end(self, exit_status: int) -> None:
         """Say the last words, and stop."""
-        self._is_ending = True
+        self._is_ending = self._has_ended = True
         self.exit_status = exit_status
         if self._gateway is not None:
             self._report()
@@ -241,13 +246,13 @@ def main() -> None:
         )
 
     worker = Worker(build, reactor)
+    pipes: Any = StandardIO  # its types are those of another system's
+    pipes(worker, stdin=TO_WORKER, stdout=TO_SUPERVISOR, reactor=reactor)
     # What is printed goes out as it is: it may be why the rest does not work.
     observe: Any = worker.observe
     globalLogBeginner.beginLoggingTo([observe], redirectStandardIO=False)
     for number in (signal.SIGTERM, signal.SIGINT):
         OnSignal(number, worker.drain, reactor).start()
-    pipes: Any = StandardIO  # its types are those of another system's
-    pipes(worker, stdin=TO_WORKER, stdout=TO_SUPERVISOR, reactor=reactor)
     running: Any = reactor
     # Its own handlers stop it at once, and may be called once only: from a terminal, SIGINT comes
     # to every process, and the supervisor passes it on as well.

@@ -57,6 +57,31 @@ class TokenBucket:
         self._left = min(self._burst, self._left + passed * self._rate)
 
 
+class Seldom:
+    """
+    What happens often and is to be told seldom: at once, and then with a number now and then.
+
+    Args:
+        every: seconds between two tellings.
+    """
+
+    __slots__ = ("_every", "_next", "_untold")
+
+    def __init__(self, every: float) -> None:
+        self._every = every
+        self._next: float | None = None
+        self._untold = 0
+
+    def happened(self, now: float) -> int:
+        """Count once; return how many have not been told, if now is the time to tell, else 0."""
+        self._untold += 1
+        if self._next is not None and now < self._next:
+            return 0
+        self._next = now + self._every
+        untold, self._untold = self._untold, 0
+        return untold
+
+
 class MessageRates:
     """
     How fast one browser may send: messages, and their bytes, each with a burst of one second.

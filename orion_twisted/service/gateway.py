@@ -44,7 +44,7 @@ from orion_twisted.core.handshake import (
     unavailable,
     upgrade_request,
 )
-from orion_twisted.core.rates import AddressRates
+from orion_twisted.core.rates import AddressRates, Seldom
 from orion_twisted.core.report import CertificateStatus, Report, SessionStatus
 from orion_twisted.core.settings import (
     Settings,
@@ -70,6 +70,9 @@ from orion_twisted.web.tokens import TokenCheck, first_use
 
 MOST_ADDRESSES = 10_000
 """How many addresses are remembered for the rate of their connections."""
+
+DROPS_TOLD = 1.0
+"""Seconds between two lines in the log about connections that are dropped unread."""
 
 BRIDGES: Mapping[str, type[Bridge]] = {"relay": RelayBridge, "tunnel": TunnelBridge}
 """Which class carries a tenant's mode."""
@@ -125,6 +128,7 @@ class Gateway(MultiService):
         self._tokens = {} if tokens is None else tokens
         self._spend = self._spend_here if spend is None else spend
         self._wall_clock = wall_clock
+        self._drops = {each: Seldom(DROPS_TOLD) for each in ("connect_rate", "pending_handshakes")}
         self._arrivals = AddressRates(limits.connect_rate_per_ip, MOST_ADDRESSES)
         self._table = table
         self.counters = Counters() if counters is None else counters
@@ -190,15 +194,28 @@ class Gateway(MultiService):
         self.counters.add("connections")
         self._gates.add(gate)
         if not self._arrivals.arrive(gate.address, self._clock.seconds()):
-            self.counters.add("refused", reason="connect_rate")
+            self._dropped(gate, "connect_rate")
             return Verdict.LEAVE
         verdict, evicted = self._handshakes.arrive(gate, gate.address)
         if evicted is not None:
-            self.counters.add("refused", reason="pending_handshakes")
+            self._dropped(evicted, "pending_handshakes")
             evicted.abort()
         if verdict is Verdict.LEAVE:
-            self.counters.add("refused", reason="pending_handshakes")
+            self._dropped(gate, "pending_handshakes")
         return verdict
+
+    def _dropped(self, gate: HttpGate, reason: str) -> None:
+        """Count a connection that is dropped before it says anything; a flood is told seldom."""
+        self.counters.add("refused", reason=reason)
+        count = self._drops[reason].happened(self._clock.seconds())
+        if count:
+            self._log.warn(
+                "dropping {peer}: {reason}, {count} since the last line of this kind",
+                peer=gate.address,
+                reason=reason,
+                count=count,
+                tenant=None,
+            )
 
     def handshaken(self, gate: HttpGate) -> None:
         following = self._handshakes.leave(gate)

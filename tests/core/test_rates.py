@@ -4,7 +4,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from orion_twisted.core.rates import AddressRates, MessageRates, TokenBucket
+from orion_twisted.core.rates import AddressRates, MessageRates, Seldom, TokenBucket
+
+
+class SeldomTests(SynchronousTestCase):
+    """`Seldom`."""
+
+    def test_at_once_then_with_a_number(self) -> None:
+        """The first is told at once; those that follow are counted, and told once in a while."""
+        seldom = Seldom(1.0)
+        told = [seldom.happened(at) for at in (5.0, 5.1, 5.9, 6.0, 6.1, 99.0, 99.5)]
+        self.assertEqual(told, [1, 0, 0, 3, 0, 2, 0])
 
 
 class TokenBucketTests(SynchronousTestCase):

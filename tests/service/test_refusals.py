@@ -21,7 +21,7 @@ class RefusalEventTests(GatewayTestCase):
 
         @provider(ILogObserver)
         def observer(event: LogEvent) -> None:
-            if str(event.get("log_format")).startswith("refusing"):
+            if str(event.get("log_format")).startswith(("refusing", "dropping")):
                 self.events.append(event)
 
         globalLogPublisher.addObserver(observer)
@@ -63,3 +63,19 @@ class RefusalEventTests(GatewayTestCase):
         node.visitor(PEER)
         node.advance(node.settings.limits.handshake)
         self.assert_told(f"refusing {PEER}: 408 handshake_timeout", None, 408, "handshake_timeout")
+
+    def test_a_flood(self) -> None:
+        """Connections that are dropped unread are one event a second, with their number."""
+        node = self.node(connect_rate_per_ip=1)
+        for _ in range(4):
+            node.visitor(PEER)
+        node.advance(1.5)
+        for _ in range(3):
+            node.visitor(PEER)
+        self.assertEqual(
+            [formatEvent(event) for event in self.events],
+            [
+                f"dropping {PEER}: connect_rate, 1 since the last line of this kind",
+                f"dropping {PEER}: connect_rate, 3 since the last line of this kind",
+            ],
+        )

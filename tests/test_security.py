@@ -10,12 +10,15 @@ from attrs import fields
 
 from orion_twisted.core.errors import CloseCode, Outcome
 from orion_twisted.core.settings import Limits, SessionSettings
+from orion_twisted.service import dial_in
 from tests import test_docs
 from tests.documents import CHECKOUT, code_in, read_page
 
 PAGE = read_page("docs/security.md")
 DROPPED = frozenset({"connect_rate", "pending_handshakes"})
-"""Reasons of connections that are dropped without an answer and without a line in the log."""
+"""Reasons of connections that are dropped without an answer."""
+ENDED = frozenset({"evicted"})
+"""Why a session may end before its time, as ``sessions_ended`` counts it."""
 TOO_BIG, ABNORMAL = 1009, 1006
 """Close codes that Autobahn sends, and that nobody sends."""
 
@@ -30,6 +33,7 @@ class LimitTests(TestCase):
         """None is missing, and none has been invented."""
         named = {name for _, limits, *_ in self.rows for name in code_in(limits)}
         sessions = {each.name for each in fields(SessionSettings)}
+        sessions |= {f"session.{each}" for each in sessions}
         self.assertEqual(named - sessions - {"session"}, {each.name for each in fields(Limits)})
 
     def test_what_is_told(self) -> None:
@@ -40,8 +44,9 @@ class LimitTests(TestCase):
             reasons = code_in(told)
             statuses = {int(number) for number in re.findall(r"\b\d{3}\b", told)}
             with self.subTest(against):
+                outcomes = {each.value for each in Outcome}
                 self.assertLessEqual(
-                    set(reasons), {*refusals, *DROPPED, *(each.value for each in Outcome)}
+                    set(reasons), {*refusals, *DROPPED, *ENDED, *dial_in.REFUSALS, *outcomes}
                 )
                 self.assertLessEqual(set(map(int, re.findall(r"\b\d{4}\b", told))), codes)
                 answered = {refusals[each] for each in reasons if each in refusals}

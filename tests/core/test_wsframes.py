@@ -1121,13 +1121,15 @@ class ExtensionTests(InC, Case):
                         reader.feed(stream[at : at + step])
                         reader.take(3)
                         reader.take_framed(7)
-                    reader.feed(spoken)
-                    reader.release()
+                    for name in ("take_framed", "take"):
+                        reader.feed(spoken + browser_frame((b"\xff", False)))
+                        getattr(reader, name)(ENOUGH)
+                        reader.release()
             reader.feed(large[:20_000])
             reader.take(1)
             for bad in (b"\xff\xff\xff\xff", encoder("int32")(b"x"), encoder("int32")(b"T\xff")):
                 link = self.codec.link_reader(MiB, "int32", "tagged")
-                for piece in cut(b"".join(answers) + bad, [70_000, 5, 900]):
+                for piece in cut(b"".join(answers) + answers[0] + bad, [70_000, 5, 900]):
                     link.feed(piece)
                     counted(link.take, 3)
                 for _ in range(4):
@@ -1147,7 +1149,10 @@ class ExtensionTests(InC, Case):
         try:
             used(10)
             before = used(10)
+            types = (self.codec.frame_reader, self.codec.link_reader, BackendError, FrameTooLarge)
+            references = [*map(sys.getrefcount, types)]
             self.assertLess(used(1000) - before, 4096)
+            self.assertEqual([*map(sys.getrefcount, types)], references)
         finally:
             tracemalloc.stop()
 
@@ -1217,15 +1222,16 @@ class ExtensionTests(InC, Case):
         spoken = [message(5, True)] * 5000  # more than there are tuples to use again
         stream = b"".join(map(browser_frame, spoken))
         reader = self.frame_reader()
-        refused = []
+        answers, held = [], []
 
         def intrude(phase: str, info: dict[str, int]) -> None:
             for call in (reader.release, lambda: reader.feed(b"x"), lambda: reader.take(1)):
                 try:
                     call()
+                    answers.append("done")
                 except RuntimeError as error:
-                    refused.append(str(error))
-            refused.append(str(reader.pending and reader.mid_frame))
+                    answers.append(str(error))
+            held.append((reader.pending, reader.mid_frame))
 
         reader.feed(stream)
         threshold = gc.get_threshold()
@@ -1237,7 +1243,8 @@ class ExtensionTests(InC, Case):
         finally:
             gc.set_threshold(*threshold)
             gc.callbacks.remove(intrude)
-        self.assertIn("the reader is at work", refused)
+        self.assertEqual({*answers}, {"the reader is at work"})
+        self.assertEqual({*held}, {(len(stream), False)})
         self.assertEqual(taken, spoken)
 
 

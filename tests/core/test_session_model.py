@@ -33,9 +33,9 @@ from orion_twisted.core.outbox import ITEM_COST, Item
 from orion_twisted.core.session import ACK_EVERY, ACK_WITHIN, MOST_ASIDES, Life, Session
 from tests.core.sessions import SID, TERMS, message, say
 
-HELD, MEMORY = 12, 4000
+HELD, MEMORY = 20, 4000
 """What the tenant may hold, in messages and bytes."""
-NODE_HELD, NODE_MEMORY = 20, 5000
+NODE_HELD, NODE_MEMORY = 30, 5000
 MAX_MESSAGE = 300
 NEVER_DONE = {"EXPIRED", "BACKEND_DOWN", "TOO_LARGE"}
 """Failures that say that the backend never had the message."""
@@ -160,10 +160,14 @@ class SessionMachine(RuleBasedStateMachine):
         keeps=st.sampled_from([True, True, True, False]),
         window=st.integers(1, 4),
         window_bytes=st.sampled_from([600, 1500]),
-        ttl=st.sampled_from([0.0, 40.0]),
+        ttl=st.sampled_from([0.0, 40.0, 40.0]),
         grace=st.sampled_from([0.0, 10.0]),
+        is_well=st.booleans(),
+        acks=st.booleans(),
     )
-    def begin(self, **terms: Any) -> None:
+    def begin(self, is_well: bool, acks: bool, **terms: Any) -> None:
+        self.is_well = is_well  # whether a session begins with a link and a socket
+        self.acks = acks  # whether the browser acknowledges by itself, as it ought to
         self.node = Budget(NODE_HELD, NODE_MEMORY)
         self.budget = Budget(HELD, MEMORY, self.node)
         self.others = 0  # bytes that other sessions of the tenant hold
@@ -191,8 +195,10 @@ class SessionMachine(RuleBasedStateMachine):
         self.talk: BackendV2 | None = None
         self.calls: list[tuple[int, int]] = []  # numbers on this link, of which messages
         self.deliveries: dict[int, int] = {}
-        if not self.terms.keeps:
+        if self.is_well or not self.terms.keeps:
             self.attach()
+        if self.is_well:
+            self.link_comes()
 
     # The shell
 
@@ -201,6 +207,10 @@ class SessionMachine(RuleBasedStateMachine):
         if self.attached and not self.stalled:
             self.deliver(10**6)
             assert self.session.outbox.is_written
+            if self.acks and self.terms.keeps and self.at > self.acked + 3:
+                self.speaks()
+                self.session.acknowledge(self.at)
+                self.acked = self.at
         if self.attached and self.session.outbox.is_clogged and not self.terms.own_link:
             self.detach()
 
@@ -303,8 +313,8 @@ class SessionMachine(RuleBasedStateMachine):
         times=st.sampled_from([1, 1, 1, 3, ACK_EVERY, 40]),
         notify=st.booleans(),
         safe=st.booleans(),
-        size=st.sampled_from([2, 20, 200, 300, 301, 400]),
-        ttl=st.sampled_from([0.0, 2.0, 30.0]),
+        size=st.sampled_from([2, 20, 20, 20, 200, 300, MAX_MESSAGE + 1]),
+        ttl=st.sampled_from([0.0, 2.0, 30.0, 30.0]),
     )
     def says(self, times: int, notify: bool, safe: bool, size: int, ttl: float) -> None:
         self.speaks()
@@ -346,8 +356,18 @@ class SessionMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.attached and self.terms.keeps and self.n)
     @rule(data=st.data(), change=st.sampled_from(["", "", "payload", "type", "kind", "deadline"]))
     def says_again(self, data: st.DataObject, change: str) -> None:
+        self.repeats(data.draw(st.integers(1, self.n)), change)
+
+    @precondition(lambda self: self.attached and self.terms.keeps)
+    @rule()
+    def says_all_again(self) -> None:
+        """All that it knows no outcome for: it is impatient, or has come back."""
+        for n in range(max(1, self.n - 9), self.n + 1):
+            if self.attached and self.reference.outcomes.get(n, self.at + 1) > self.at:
+                self.repeats(n, "")
+
+    def repeats(self, n: int, change: str) -> None:
         self.speaks()
-        n = data.draw(st.integers(1, self.n))
         asked = self.reference.asked[n]
         again = evolve(asked)
         if change == "payload":
@@ -410,9 +430,10 @@ class SessionMachine(RuleBasedStateMachine):
         self.after()
 
     @precondition(lambda self: self.attached)
-    @rule()
-    def socket_is_lost(self) -> None:
-        self.detach()
+    @rule(really=st.sampled_from([False, False, False, True]))
+    def socket_is_lost(self, really: bool) -> None:
+        if self.terms.keeps or really:
+            self.detach()
 
     @precondition(lambda self: self.terms.keeps)
     @rule(
@@ -437,9 +458,10 @@ class SessionMachine(RuleBasedStateMachine):
             return
         self.attach(key, seen)
 
-    @rule()
-    def says_bye(self) -> None:
-        self.end()
+    @rule(really=st.sampled_from([False] * 7 + [True]))
+    def says_bye(self, really: bool) -> None:
+        if really:
+            self.end()
 
     # The link
 
@@ -462,7 +484,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.after()
 
     @precondition(lambda self: self.talk is not None)
-    @rule(most=st.integers(1, 9))
+    @rule(most=st.sampled_from([1, 1, 2, 99]))
     def link_takes(self, most: int) -> None:
         assert self.talk is not None
         for _ in range(most):
@@ -498,9 +520,16 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(data=st.data(), size=st.sampled_from([0, 30, 300, MOST_RESULT]), last=st.booleans())
     def backend_answers(self, data: st.DataObject, size: int, last: bool) -> None:
         """In any order, perhaps twice, perhaps too late."""
-        assert self.talk is not None
         index = len(self.calls) - 1 if last else data.draw(st.integers(0, len(self.calls) - 1))
-        call, n = self.calls[index]
+        self.answer(self.calls[index], size)
+
+    def call_of(self, n: int) -> tuple[int, int]:
+        """Return the last call of a message, and its number."""
+        return max(each for each in self.calls if each[1] == n)
+
+    def answer(self, asked: tuple[int, int], size: int) -> None:
+        assert self.talk is not None
+        call, n = asked
         payload = f"answer to {n}".ljust(size, ".").encode()[:size]
         said = self.talk.read(b'{"type":"result","id":%d}\n%b' % (call, payload))
         if n in self.reference.on_link:
@@ -520,7 +549,7 @@ class SessionMachine(RuleBasedStateMachine):
         assert self.talk.read(b'{"type":"result","id":99999}\n{}') == Stray("unknown")
 
     @precondition(lambda self: self.may_speak)
-    @rule(times=st.integers(1, 5), size=st.sampled_from([0, 30, 300, MOST_RESULT]))
+    @rule(times=st.integers(1, 4), size=st.sampled_from([0, 30, 300, MOST_RESULT]))
     def backend_pushes(self, times: int, size: int) -> None:
         for _ in range(times):
             if self.may_speak:
@@ -532,7 +561,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     # The world
 
-    @rule(seconds=st.sampled_from([0.0, 0.3, ACK_WITHIN, 3.0, 11.0, 50.0]))
+    @rule(seconds=st.sampled_from([0.0, 0.3, 0.3, ACK_WITHIN, ACK_WITHIN, 3.0, 11.0, 50.0]))
     def time_passes(self, seconds: float) -> None:
         until = self.now + seconds
         session = self.session
@@ -561,7 +590,36 @@ class SessionMachine(RuleBasedStateMachine):
             raise AssertionError("never at rest")
         self.now = until
 
-    @rule(much=st.sampled_from([0, 1000, 3500, MEMORY]), elsewhere=st.booleans())
+    @rule(
+        sizes=st.lists(st.sampled_from([0, 30, 300, MOST_RESULT]), min_size=1, max_size=9),
+        safe=st.booleans(),
+        answers=st.integers(0, 9),
+        push=st.booleans(),
+        stalled=st.booleans(),
+    )
+    def all_goes_well(
+        self, sizes: list[int], safe: bool, answers: int, push: bool, stalled: bool
+    ) -> None:
+        """Much of what has to come together for anything to happen, in one step."""
+        if self.talk is None:
+            self.link_comes()
+        if not self.attached:
+            self.attach(f"key {self.keys}" if self.keys else "", self.at)
+        self.stalled = stalled
+        self.after()
+        for size in sizes:
+            if self.attached and self.session.may_read_browser:
+                self.says(times=1, notify=False, safe=safe, size=20, ttl=30.0)
+            if self.talk is None:
+                return  # a browser that did not read was closed, and with it its session
+            self.link_takes(most=1)
+            if answers and self.may_speak and self.reference.on_link:
+                self.answer(self.call_of(self.reference.on_link[0]), size)
+                answers -= 1
+            if push and self.may_speak:
+                self.backend_pushes(times=1, size=size)
+
+    @rule(much=st.sampled_from([0, 0, 0, 1000, 3500, MEMORY]), elsewhere=st.booleans())
     def others_take(self, much: int, elsewhere: bool) -> None:
         """Other sessions of the tenant, or other tenants, take memory or give it back."""
         if elsewhere:
@@ -696,5 +754,5 @@ class AnyOrderTests(SynchronousTestCase):
         message."""
         run_state_machine_as_test(
             SessionMachine,
-            settings=settings(deadline=None, max_examples=100, stateful_step_count=50),
+            settings=settings(deadline=None, max_examples=200, stateful_step_count=60),
         )

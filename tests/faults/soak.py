@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import random
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -339,6 +340,13 @@ async def soak(plan: Plan, certificates: Path, say: Callable[[str], None]) -> Re
             return await Soak(plan, stage, say).run()
 
 
+async def _until_told(plan: Plan, certificates: Path) -> Report:
+    """Run one soak; a SIGTERM ends it with its processes, as an interrupt does."""
+    task = asyncio.ensure_future(soak(plan, certificates, lambda line: print(line, flush=True)))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak")
     parser.add_argument("shapes", nargs="*", choices=[[], *SHAPES], metavar="SHAPE")
@@ -355,7 +363,7 @@ def main() -> int:
         make_certificates(certificates, "localhost")
         for shape in options.shapes or SHAPES:
             plan = Plan(shape, seed, options.browsers, options.messages, options.rate)
-            report = asyncio.run(soak(plan, certificates, lambda line: print(line, flush=True)))
+            report = asyncio.run(_until_told(plan, certificates))
             print(*report.lines, *(f"WRONG      {each}" for each in report.wrong[:50]), sep="\n")
             print(f"{shape}: {len(report.wrong) or 'nothing'} wrong\n", flush=True)
             wrong += len(report.wrong)

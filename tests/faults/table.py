@@ -34,6 +34,7 @@ from tests.harness import PATIENCE, Gateway, GatewayTestCase, free_port
 
 NODE = """
 admin = "tcp:{admin}:interface=127.0.0.1"
+{dial_in}
 [limits]
 message = "64 KiB"
 connections_per_ip = 10000
@@ -47,12 +48,14 @@ TENANT = """
 hosts = ["*"]
 path = "/{name}"
 mode = "session"
-backend = "tcp:127.0.0.1:{port}"
 dialect = "{dialect}"
-links = {links}
 framing = "{framing}"
+{backend}
 {more}
 """
+
+TOKEN = "an-engine-shows-this-3f1a"
+"""The secret of engines that dial in."""
 
 
 class TableTestCase(GatewayTestCase):
@@ -60,8 +63,8 @@ class TableTestCase(GatewayTestCase):
     Attributes:
         tenants: the shapes of those that there are, by name; each has an engine of its own.
         more: further settings of a tenant, by its name.
-        engines, places: by tenant.
-        events: the ledger of each engine.
+        engines, places: by tenant, of those that are dialled.
+        events: the ledger of each engine; all of those that dial in have one.
     """
 
     tenants: ClassVar[Mapping[str, Shape]]
@@ -71,6 +74,7 @@ class TableTestCase(GatewayTestCase):
     engines: ClassVar[dict[str, Engine]]
     places: ClassVar[dict[str, Listening]]
     events: ClassVar[dict[str, list[Event]]]
+    dial_in_port: ClassVar[int]
     _runner: ClassVar[asyncio.Runner]
     _numbers: ClassVar[int]
 
@@ -80,29 +84,42 @@ class TableTestCase(GatewayTestCase):
         cls._runner = cls.enterClassContext(asyncio.Runner())
         cls._numbers = 0
         cls.engines, cls.places, cls.events = {}, {}, {}
-        admin = free_port()
-        settings = NODE.format(admin=admin)
+        admin, cls.dial_in_port = free_port(), free_port()
+        dial_in = f'dial_in = ["tcp:{cls.dial_in_port}:interface=127.0.0.1", "ws:/orion"]'
+        any_dials_in = any(shape.dials_in for shape in cls.tenants.values())
+        settings = NODE.format(admin=admin, dial_in=dial_in if any_dials_in else "")
         for name, shape in cls.tenants.items():
-            port = free_port()
-            links = f'"{shape.links}"' if isinstance(shape.links, str) else shape.links
+            cls.events[name] = []
             settings += TENANT.format(
                 name=name,
-                port=port,
                 dialect=shape.dialect,
-                links=links,
                 framing=shape.framing,
+                backend=cls._await_dialling(name) if shape.dials_in else cls._listen(name, shape),
                 more=cls.more.get(name, ""),
             )
-            cls.events[name] = []
-            engine = Engine(name, shape.dialect, name, cls.events[name].append)
-            engine.keeps_frames = True
-            cls.engines[name] = engine
-            cls.places[name] = Listening(engine, port, shape.framing)
-            cls._runner.run(cls.places[name].open())
-            cls.addClassCleanup(cls._runner.run, cls._close(name))
         cls.gateway = cls.start_for_class(f"--config={cls.settings_file(settings)}", scheme="tcp")
         cls.gateway.wait_for_port(admin)
         cls.watch = Watch(cls.gateway.pid, admin)
+
+    @classmethod
+    def _listen(cls, name: str, shape: Shape) -> str:
+        """Start the engine of a tenant; return the settings that lead to it."""
+        port = free_port()
+        engine = Engine(name, shape.dialect, name, cls.events[name].append)
+        engine.keeps_frames = True
+        cls.engines[name] = engine
+        cls.places[name] = Listening(engine, port, shape.framing)
+        cls._runner.run(cls.places[name].open())
+        cls.addClassCleanup(cls._runner.run, cls._close(name))
+        links = f'"{shape.links}"' if isinstance(shape.links, str) else shape.links
+        return f'backend = "tcp:127.0.0.1:{port}"\nlinks = {links}'
+
+    @classmethod
+    def _await_dialling(cls, name: str) -> str:
+        """Return the settings of a tenant whose engines dial in."""
+        token_file = cls.new_folder() / "token"
+        token_file.write_text(TOKEN)
+        return f'backend = "dial-in"\ndial_in = {{ token_file = "{token_file}" }}'
 
     @classmethod
     async def _close(cls, name: str) -> None:

@@ -161,10 +161,11 @@ class SpreadTests(ListeningTestCase):
     def test_a_given_port(self) -> None:
         """A port that is free is had by all, also just after it was used."""
         _, port = self.place(self.held[0])
-        worker, listening = self.adopt(self.held[0])
+        workers = [self.adopt(each) for each in self.held]
         self.dial(self.place(self.held[0]))
-        self.loop.until(lambda: worker.heard == [b"hello"], "it is served")
-        self.finish(listening.stopListening())
+        self.loop.until(lambda: any(each.came for each, _ in workers), "it is served")
+        for _, listening in workers:
+            self.finish(listening.stopListening())
         self.close(*self.held)
         held = self.hold(TCP.format(port=port), spreads=True)
         self.assertEqual({self.place(each) for each in held}, {("127.0.0.1", port)})
@@ -255,7 +256,7 @@ class SharedTests(ListeningTestCase):
             bound.getsockname()
 
     def of_systemd(self, bound: socket.socket) -> tuple[HeldSocket, ...]:
-        """Hold a socket of systemd's, whose descriptor would be 3, where the tests have another."""
+        """Hold a socket of systemd's; its descriptor would be 3, which the tests use."""
         (parser,) = (
             each
             for each in endpoints.getPlugins(endpoints.IStreamServerEndpointStringParser)

@@ -13,7 +13,13 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from orion_twisted.core.counters import BY_REASON, COUNTERS, Counters
-from orion_twisted.core.report import CertificateStatus, Report, SessionStatus
+from orion_twisted.core.report import (
+    CertificateStatus,
+    Report,
+    SessionStatus,
+    WorkerState,
+    WorkerStatus,
+)
 from orion_twisted.core.settings import Settings
 from orion_twisted.service.gateway import Gateway
 from orion_twisted.web.admin import REFRESH, admin_site, dashboard
@@ -37,6 +43,12 @@ REPORT = Report(
         CertificateStatus("shop.pem", ("shop.example", "*.shop.example"), 61.25, None),
         CertificateStatus("old.pem", (), None, "its key belongs to another certificate"),
     ),
+)
+
+WORKERS = (
+    WorkerStatus(1, 4711, WorkerState.UP, 3, 1200, 93784.0, 0),
+    WorkerStatus(2, None, WorkerState.DOWN, 0, 0, 0.0, 7),
+    WorkerStatus(3, 4713, WorkerState.UP, 0, 0, 5.0, 1),
 )
 
 SAMPLES = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -85,6 +97,12 @@ class HealthTests(AdminTestCase):
         self.report = evolve(REPORT, ready=False)
         answer = self.ask("/readyz")
         self.assertEqual((answer.code, answer.body), (b"503", b"draining\n"))
+
+    def test_workers_missing(self) -> None:
+        """With several processes /readyz says whether it is for want of one of them."""
+        self.report = evolve(REPORT, ready=False, workers=WORKERS)
+        answer = self.ask("/readyz")
+        self.assertEqual((answer.code, answer.body), (b"503", b"workers missing\n"))
 
     def test_until_the_drain_ends(self) -> None:
         """Who watches a gateway drain can ask until the last browser is gone."""
@@ -182,6 +200,20 @@ class MetricsTests(AdminTestCase):
             self.assertNotIn(f"orion_{name}", names)
         self.assertIn("orion_open_links", names)
 
+    def test_workers(self) -> None:
+        """Worker processes are counted by state, those of no worker as 0; one process has none."""
+        names = {name for name, _ in self.samples()}
+        self.assertNotIn("orion_workers", names)
+        self.report = evolve(REPORT, workers=WORKERS)
+        samples = self.samples()
+        self.assertEqual(
+            {
+                each.value: samples["orion_workers", (("state", each.value),)]
+                for each in WorkerState
+            },
+            {"up": 2, "down": 1, "starting": 0, "silent": 0, "draining": 0},
+        )
+
     def test_names_are_told_once(self) -> None:
         """No name stands for two things: Prometheus would refuse them all."""
         text = self.ask("/metrics").body.decode()
@@ -258,6 +290,18 @@ class PageTests(AdminTestCase):
         ):
             self.assertIn(part, text)
         self.assertNotIn("received", text)  # of which there was nothing
+
+    def test_workers(self) -> None:
+        """Of several processes each has a line; of one there is no table."""
+        self.assertNotIn("Workers", self.read().text)
+        text = self.read(evolve(REPORT, ready=False, workers=WORKERS)).text
+        for part in (
+            "|workers missing|1.2.3,",
+            "|worker|state|process|up|browsers|connections|lost before|",
+            "|1|up|4711|1 d 02:03:04|3|1,200|0|",
+            "|2|down|00:00:00|0|0|7|",
+        ):
+            self.assertIn(part, text)
 
     def test_nothing_yet(self) -> None:
         """A gateway without TLS that has just started has a page as well."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import ssl
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -23,12 +22,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import ClassVar
 
-from attrs import frozen
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
-from websockets.typing import Subprotocol
 
 from tests.faults.books import Book, Message, Wish
+from tests.faults.doors import Door
 from tests.harness import PATIENCE
 
 COME_BACK_WITHIN = 0.2
@@ -36,43 +34,6 @@ COME_BACK_WITHIN = 0.2
 
 HEARTBEAT = 1.5
 """Seconds between two pings, and after which a socket that does not answer is given up."""
-
-
-@frozen
-class Door:
-    """
-    Where browsers go in.
-
-    Attributes:
-        port: of the gateway, or of a proxy before it.
-        tls: the context, where TLS is spoken.
-        path: of the WebSocket.
-    """
-
-    port: int
-    tls: ssl.SSLContext | None = None
-    path: str = "/ws"
-
-    async def open(
-        self, subprotocol: str | None, *, heartbeat: float | None = None
-    ) -> ClientConnection:
-        """Return an open WebSocket; see `websockets.asyncio.client.connect` for what it raises."""
-        scheme = "ws" if self.tls is None else "wss"
-        return await connect(
-            f"{scheme}://localhost:{self.port}{self.path}",
-            host="127.0.0.1",
-            port=self.port,
-            ssl=self.tls,
-            proxy=None,
-            compression=None,
-            max_size=None,
-            max_queue=None,
-            subprotocols=None if subprotocol is None else [Subprotocol(subprotocol)],
-            open_timeout=5,
-            close_timeout=1,
-            ping_interval=heartbeat,
-            ping_timeout=heartbeat,
-        )
 
 
 class Browser(ABC):
@@ -169,6 +130,15 @@ class Browser(ABC):
         """Lose the socket, without a word."""
         if self._socket is not None:
             self._socket.transport.abort()
+
+    def pause_reading(self) -> None:
+        """Take nothing more from the socket."""
+        if self._socket is not None:
+            self._socket.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._socket is not None:
+            self._socket.transport.resume_reading()
 
     async def _stop(self) -> None:
         task, self._task = self._task, None

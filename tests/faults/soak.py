@@ -291,8 +291,11 @@ class Soak:
             if time.monotonic() > deadline:
                 break
             await asyncio.sleep(0.1)
-        if counts.sessions:
-            report.wrong.append(f"{counts.sessions:.0f} sessions are left after their ttl")
+        for what in ("open_sessions", "open_browsers", "held_messages", "held_bytes"):
+            if left := counts.get(what):
+                report.wrong.append(f"{what} is {left:.0f}, though nobody is there")
+        if not counts.is_sound:
+            report.wrong.append("it has not ended as many sessions as it has opened")
         if links and counts.links != links:
             report.wrong.append(f"there are {counts.links:.0f} links, and should be {links}")
         wakeups = await watch.wakeups()

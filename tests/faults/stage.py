@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from attrs import frozen
 
-from tests.faults.browsers import Door
+from tests.faults.doors import Door
 from tests.faults.evidence import Event
 from tests.faults.process import EngineProcess
 from tests.faults.proxy import Proxy, Trouble

@@ -24,7 +24,8 @@ from tests.faults.audit import audit
 from tests.faults.books import Book, Message
 from tests.faults.browser_v1 import BrowserV1
 from tests.faults.browser_v2 import BrowserV2
-from tests.faults.browsers import Browser, Door
+from tests.faults.browsers import Browser
+from tests.faults.doors import Door
 from tests.faults.engine import Engine
 from tests.faults.evidence import Event, Evidence
 from tests.faults.places import Listening

@@ -11,7 +11,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from tests.faults.books import Wish
 from tests.faults.browser_v1 import BrowserV1
 from tests.faults.browser_v2 import BrowserV2
-from tests.faults.browsers import Door
+from tests.faults.doors import Door
 from tests.faults.orders import Order, loads
 from tests.faults.words_v2 import pack, unpack
 from tests.harness import free_port

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.faults.books import Wish
 from tests.faults.browser_v2 import BrowserV2
-from tests.faults.browsers import Door
+from tests.faults.doors import Door
 from tests.faults.orders import Order, loads
 from tests.faults.proxy import Blow, Proxy
 from tests.faults.stage import Shape

@@ -12,7 +12,8 @@ from attrs import frozen
 
 from tests.harness import PATIENCE, memory
 
-SAMPLE = re.compile(r'^orion_(\w+?)(?:_total)?(?:\{\w+="([^"]*)"\})? ([-+.e\d]+)$', re.MULTILINE)
+SAMPLE = re.compile(r"^orion_(\w+?)(?:_total)?(?:\{(.*)\})? ([-+.e\d]+)$", re.MULTILINE)
+LABEL = re.compile(r'\w+="([^"]*)"')
 
 IDLE_FOR = 1.0
 """Seconds over which wake-ups are counted."""
@@ -24,7 +25,8 @@ class Counts:
     What the gateway has counted.
 
     Attributes:
-        by_reason: by name and reason or label; the reason is empty where there is none.
+        by_reason: by name and reason, or labels with a slash between them; empty where there are
+            none.
     """
 
     by_reason: dict[tuple[str, str], float]
@@ -38,7 +40,12 @@ class Counts:
     @property
     def sessions(self) -> float:
         """How many sessions there are."""
-        return self.get("sessions") - self.get("sessions_ended")
+        return self.get("open_sessions")
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether what is counted as it comes and goes agrees with what there is."""
+        return self.get("sessions") - self.get("sessions_ended") == self.sessions
 
     @property
     def links(self) -> float:
@@ -83,7 +90,10 @@ class Watch:
         finally:
             connection.close()
         return Counts(
-            {(match[1], match[2] or ""): float(match[3]) for match in SAMPLE.finditer(text)}
+            {
+                (match[1], "/".join(LABEL.findall(match[2] or ""))): float(match[3])
+                for match in SAMPLE.finditer(text)
+            }
         )
 
     async def wakeups(self) -> int:

@@ -10,6 +10,7 @@ and the instant ``t`` in seconds of the system's monotonic clock, which all proc
     tries {link, id, serial}                    an answer is about to be written
     wrote {link, id, serial, on_time}           it has been taken whole by the system
     push  {link, label, serial}                 so has a push; ``label`` is the session's, or "*"
+    hang  {until, name}                         the engine reads nothing until then
     bad   {link, what}                          a frame was no frame of the dialect
     end   {link}                                the engine ends a link in good order
     break {link}                                the engine breaks a link off, by reset
@@ -359,6 +360,7 @@ class Engine:
     def hang(self, seconds: float) -> None:
         """Read nothing for so long, on any link; what was asked before is answered."""
         self._hanging_until = max(self._hanging_until, time.monotonic() + seconds)
+        self.note("hang", until=self._hanging_until, name=self._name)
         for link in self.links:
             link.wire.pause()
         self.later(seconds, self._look_whether_over)

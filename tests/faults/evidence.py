@@ -38,6 +38,7 @@ class LinkLife:
         up, down: when it was there; ``down`` is None while it is.
         ended: when the engine itself ended it in good order, if it did.
         troubles: what a proxy did to it.
+        hangs: from when to when its engine read nothing.
     """
 
     name: str
@@ -46,6 +47,7 @@ class LinkLife:
     down: float | None = None
     ended: float | None = None
     troubles: list[Trouble] = Factory(list)
+    hangs: list[tuple[float, float]] = Factory(list)
 
     @property
     def broke_at(self) -> float | None:
@@ -85,6 +87,9 @@ class LinkLife:
                 and written < trouble.end
             ):
                 written = trouble.end
+        # The gateway may have given it up by then, with a word that nobody reads.
+        if any(start <= written <= end for start, end in self.hangs):
+            return None
         broke = self.broke_at
         return None if broke is not None and broke < written + ARRIVES_WITHIN else written
 
@@ -162,9 +167,12 @@ class Evidence:
                     self.links[event["link"]].ended = None
                 case "down":
                     self.links[event["link"]].down = event["t"]
+                case "hang":
+                    for link in self._links_of(event["name"]):
+                        link.hangs.append((event["t"], event["until"] + AT_ONCE))
                 case "killed":
-                    for link in self.links.values():
-                        if link.name.startswith(f"{event['name']}/") and link.down is None:
+                    for link in self._links_of(event["name"]):
+                        if link.down is None:
                             link.down, link.ended = event["t"], None
         by_port = defaultdict(list)
         for trouble in self.troubles:
@@ -175,6 +183,10 @@ class Evidence:
                 is_over = link.down is not None and link.down + AT_ONCE < trouble.start
                 if trouble.end >= link.up - AT_ONCE and not is_over:
                     link.troubles.append(trouble)
+
+    def _links_of(self, life: str) -> list[LinkLife]:
+        """Return the links of one life of an engine, so far."""
+        return [each for name, each in self.links.items() if name.startswith(f"{life}/")]
 
     def _read(self, event: Event) -> None:
         at = event["t"]

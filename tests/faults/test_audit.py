@@ -164,6 +164,16 @@ class AuditTests(TestCase):
             self.troubles = [trouble]
             self.assertEqual(len(self.found()), 1, trouble)
 
+    def test_answered_while_it_hung(self) -> None:
+        """An engine that reads nothing may have been given up, and not know it."""
+        self.handed(outcome=Outcome("error", "TIMEOUT", at=15.1))
+        self.got(1, 10.1)
+        self.wrote(1, 12.0)
+        self.note("hang", 11.5, until=12.5, name="e2")
+        self.assertEqual(len(self.found()), 1)
+        self.events[-1]["name"] = "e1"
+        self.assertEqual(self.found(), [])
+
     def test_result_lost_with_an_orderly_end(self) -> None:
         """An engine that ends in good order has its answers delivered; a killed one may not."""
         self.handed(outcome=Outcome("error", "OUTCOME_UNKNOWN", at=12.3))

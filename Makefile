@@ -84,4 +84,4 @@ build: $(INSTALLED)
 	$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) $(BENCH) .venv-sslyze build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz _trial_temp* htmlcov .coverage
+	rm -rf $(VENV) $(BENCH) .venv-sslyze build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz _trial_temp* htmlcov .coverage orion_twisted/core/*.so

@@ -14,11 +14,12 @@ SECONDS ?= 8
 CARRIED = tests/conformance tests/abuse tests/faults tests/e2e/test_relay.py tests/e2e/test_tunnel.py \
 	tests/e2e/test_pressure.py tests/e2e/test_faults.py
 
-.PHONY: help demo test fuzz fuzz-c bench lint format build clean
+.PHONY: help demo test soak fuzz fuzz-c bench lint format build clean
 
 help:
 	@echo "make demo     the gateway at work, on https://localhost:8889"
 	@echo "make test     every test, with all that it needs"
+	@echo "make soak     session mode under a fault every 100 ms, in each shape, about 10 minutes; SEED= repeats"
 	@echo "make fuzz     coverage-guided fuzzing of all that reads strangers' bytes, 4 to 5 minutes"
 	@echo "make fuzz-c   of these, what is written in C, under sanitizers, 1 to 2 minutes"
 	@echo "make bench    what a message costs, here and in other gateways, 3 to 4 minutes"
@@ -45,6 +46,9 @@ ifndef TESTS
 	PERFORMANCE=portable $(BIN)/python -m pytest --quiet $(CARRIED)
 	PERFORMANCE=stock $(BIN)/python -m pytest --quiet $(CARRIED)
 endif
+
+soak: $(INSTALLED)
+	$(BIN)/python -m tests.faults.soak $(if $(SEED),--seed $(SEED)) $(SHAPES)
 
 $(FUZZER): $(INSTALLED)
 	$(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat --editable '.[fuzz]'

@@ -310,5 +310,6 @@ class VersionTests(CommandTestCase):
                 "data path: frames read and written in C: not in use, no such file",
                 "data path: frames past Autobahn's loop",
                 "data path: eager writes",
+                "data path: lean TLS",
             ],
         )

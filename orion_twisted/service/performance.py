@@ -8,7 +8,7 @@ from attrs import frozen
 
 from orion_twisted.core import wsframes
 from orion_twisted.core.wsframes import Codec
-from orion_twisted.net import eager
+from orion_twisted.net import eager, leantls
 
 
 @frozen
@@ -35,6 +35,7 @@ def steps(performance: str) -> Iterator[Step]:
     if performance in ("full", "portable"):
         yield Step("frames past Autobahn's loop")
         yield Step("eager writes", eager.why_not())
+        yield Step("lean TLS", leantls.why_not())
 
 
 def codec_of(performance: str) -> Codec | None:

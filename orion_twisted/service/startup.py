@@ -40,6 +40,7 @@ from orion_twisted.net.certchecks import Unusable
 from orion_twisted.net.certfolder import FolderState, load_folder
 from orion_twisted.net.certwatch import CertificateWatcher
 from orion_twisted.net.clientca import ClientAuthority, read_client_ca
+from orion_twisted.net.leantls import make_lean
 from orion_twisted.net.listening import hold, inherited
 from orion_twisted.net.proxied import ProxiedFactory
 from orion_twisted.net.tls import CertificateTable
@@ -420,6 +421,8 @@ def _listener(
         # From the inside out: HTTP in TLS, and in front of both a trusted proxy's header.
         if table is not None and listener.secure:
             factory = TLSMemoryBIOFactory(table, False, factory, reactor)
+            if settings.performance != "stock":
+                make_lean(factory)
         if settings.proxy_protocol_from:
             proxies, deadline = settings.proxy_protocol_from, settings.limits.handshake
             factory = ProxiedFactory(factory, proxies, deadline, refused, reactor)

@@ -124,6 +124,7 @@ class Evidence:
         troubles: of the proxies between the gateway and the engines.
         deadline: seconds that a message may take that says nothing of it.
         limit: bytes of the largest payload.
+        pauses: from when to when the proxies carried nothing at all.
 
     Attributes:
         messages: all that were handed over, by id.
@@ -139,6 +140,7 @@ class Evidence:
     troubles: Iterable[Trouble] = ()
     deadline: float = 30.0
     limit: int = 64 * 1024
+    pauses: Sequence[tuple[float, float]] = ()
     messages: dict[str, Message] = field(init=False)
     links: dict[str, LinkLife] = field(init=False, factory=dict)
     arrivals: dict[str, list[Arrival]] = field(init=False)
@@ -174,6 +176,8 @@ class Evidence:
                     for link in self._links_of(event["name"]):
                         if link.down is None:
                             link.down, link.ended = event["t"], None
+        for link in self.links.values():
+            link.troubles += [Trouble((0, 0), "stall", *pause) for pause in self.pauses]
         by_port = defaultdict(list)
         for trouble in self.troubles:
             for port in trouble.ports:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -142,4 +143,6 @@ class EngineProcess:
 
 
 if __name__ == "__main__":
+    # It warns of writes to a connection that has just been cut.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     asyncio.run(_run(json.loads(sys.argv[1])))

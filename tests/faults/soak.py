@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import random
 import secrets
 import signal
@@ -28,13 +29,11 @@ from tests.faults.browser_v1 import BrowserV1, PlainBrowser
 from tests.faults.browser_v2 import BrowserV2
 from tests.faults.browsers import Browser
 from tests.faults.evidence import Evidence
+from tests.faults.pulse import Pulse
 from tests.faults.schedule import Fault, faults, fingerprint
 from tests.faults.stage import SHAPES, Stage
 from tests.faults.wishes import wishes
 from tests.harness import MIB, make_certificates
-
-PLACES = {"browsers": 5.0, "links": 4.0, "both": 1.0, "engine": 1.5}
-"""Where faults fall, relative to each other."""
 
 MOST_GROWTH = 8 * MIB
 """What the process may have more than after the warm-up: Python keeps some of what it has used."""
@@ -135,9 +134,17 @@ class Soak:
         plan = self._plan
         await self._session_of_all("w", plan.warm_up, with_faults=False)
         before = await self._at_rest(report)
-        await self._session_of_all("b", plan.messages, with_faults=True)
+        pulse = Pulse(self._stage.admin)
+        async with pulse:
+            await self._session_of_all("b", plan.messages, with_faults=True)
         after = await self._at_rest(report, before)
-        evidence = Evidence(self._books, self._stage.events(), self._stage.troubles, plan.deadline)
+        evidence = Evidence(
+            self._books,
+            self._stage.events(),
+            self._stage.troubles,
+            plan.deadline,
+            pauses=pulse.pauses,
+        )
         report.wrong += audit(evidence)
         self._compare(before, after, report)
         count = len(self._faults)
@@ -145,8 +152,9 @@ class Soak:
         report.lines += [
             f"seed       {plan.seed}, shape {plan.shape}; {plan.browsers} browsers,"
             f" {took:.0f} s, {count} faults, one every {1000 * took / max(count, 1):.0f} ms;"
-            f" the first 50 are {fingerprint(plan.seed, PLACES, 50)}",
+            f" the first 50 are {fingerprint(plan.seed, self._stage.shape.places, 50)}",
             *tally(evidence),
+            pulse.told(),
             *self._counted(),
         ]
         return report
@@ -227,7 +235,7 @@ class Soak:
 
     async def _strike(self) -> None:
         began = time.monotonic()
-        for fault in faults(self._plan.seed, PLACES):
+        for fault in faults(self._plan.seed, self._stage.shape.places):
             wait = began + fault.at - time.monotonic()
             while wait > 0 and not self._is_over:
                 await asyncio.sleep(min(wait, 0.5))
@@ -358,6 +366,8 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=400.0, help="messages a second")
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args()
+    # It warns of writes to a connection that has just been cut: here they are what all is about.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     print(f"seed {seed}", flush=True)
     wrong = 0

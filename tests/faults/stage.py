@@ -72,6 +72,13 @@ class Shape:
     dials_in: str = ""
     framing: str = "int32"
 
+    @property
+    def places(self) -> Mapping[str, float]:
+        """Where faults fall, relative to each other: what meets few links meets all browsers."""
+        if self.dials_in or self.links != "per-browser":
+            return {"browsers": 6.0, "links": 1.5, "both": 0.7, "engine": 1.0}
+        return {"browsers": 5.0, "links": 4.0, "both": 1.0, "engine": 1.5}
+
 
 SHAPES: Mapping[str, Shape] = {
     "own-v1": Shape("orion.v1"),
@@ -99,6 +106,7 @@ class Stage:
         doors: for browsers: one with TLS and one without, each through a proxy.
         browser_proxies, link_proxies: those on either side of the gateway.
         engines: one that is dialled, or two that dial in.
+        admin: the port of the gateway's admin pages.
     """
 
     def __init__(
@@ -147,7 +155,7 @@ class Stage:
             )
         )
         self._settings, self._certificates = settings, certificates
-        self._plain, self._admin = plain, admin
+        self._plain, self.admin = plain, admin
         # The first is told where to lead once the gateway has taken a port.
         self.browser_proxies = [Proxy(free_port(), 0), Proxy(free_port(), plain)]
         contexts = (client_context(certificates / "ca.pem"), None)
@@ -176,8 +184,8 @@ class Stage:
             also=[f"tcp:{self._plain}:interface=127.0.0.1"],
         )
         self.gateway.wait_for_port(self._plain)
-        self.gateway.wait_for_port(self._admin)
-        self.watch = Watch(self.gateway.pid, self._admin)
+        self.gateway.wait_for_port(self.admin)
+        self.watch = Watch(self.gateway.pid, self.admin)
         self.browser_proxies[0].target = self.gateway.port
 
     async def __aexit__(self, *_: object) -> None:

@@ -164,6 +164,15 @@ class AuditTests(TestCase):
             self.troubles = [trouble]
             self.assertEqual(len(self.found()), 1, trouble)
 
+    def test_nothing_was_carried(self) -> None:
+        """While the proxies themselves were held up, nothing arrived."""
+        self.handed(outcome=Outcome("error", "TIMEOUT", at=15.1))
+        self.got(1, 10.1)
+        self.wrote(1, 12.0)
+        for pauses, count in (((), 1), (((11.9, 14.8),), 0), (((11.9, 12.5),), 1)):
+            evidence = Evidence([self.book], self.events, pauses=pauses)
+            self.assertEqual(len(audit(evidence)), count)
+
     def test_answered_while_it_hung(self) -> None:
         """An engine that reads nothing may have been given up, and not know it."""
         self.handed(outcome=Outcome("error", "TIMEOUT", at=15.1))

@@ -189,10 +189,13 @@ class Line:
 
     def wants(self, seat: Seat) -> None:
         """Send a session's messages, when it is its turn."""
+        self._queue(seat)
+        self._pump()
+
+    def _queue(self, seat: Seat) -> None:
         if seat.session.ledger.waiting and not seat.is_ready:
             seat.is_ready = True
             self._ready.append(seat)
-        self._pump()
 
     def forget(self, entry: Entry) -> None:
         """Take note that nobody waits for an answer any more."""
@@ -279,7 +282,8 @@ class Line:
         self._owner.line_up(self)
         for seat in self.seats:
             seat.link_up()
-            self.wants(seat)
+            self._queue(seat)
+        self._pump()
         if self._is_shared:
             link.resumeProducing()
         else:

@@ -545,6 +545,75 @@ class HeartbeatTests(SynchronousTestCase):
         self.assertFalse(Scene().line.speaks_text)
 
 
+class MovingTests(SynchronousTestCase):
+    """Sessions on several lines."""
+
+    def setUp(self) -> None:
+        self.room = Room(links=2)
+        self.first = self.room.engine()
+        self.browsers = [self.room.browser() for _ in range(4)]
+
+    def tearDown(self) -> None:
+        self.room.close()
+        self.assertEqual(self.room.leftovers(), [])
+
+    def test_a_fair_share(self) -> None:
+        """A line that comes up gets as many sessions as the others have; its backend hears of
+        each when it says something."""
+        for browser in self.browsers:
+            browser.request(1)
+        self.first.hears()
+        for browser in self.browsers:
+            self.first.answers(f"{browser.sid}.1")
+        second = self.room.engine()
+        self.assertEqual(self.first.hears(), ["gone"] * 2)
+        for browser in self.browsers:
+            browser.request(2, "again")
+        self.assertEqual(sorted(self.first.hears()), ["request 2: again"] * 2)
+        self.assertEqual(sorted(second.hears()), ["open"] * 2 + ["request 2: again"] * 2)
+
+    def test_who_stays(self) -> None:
+        """Whose messages may still be unread: it could be overtaken by itself."""
+        asking, telling, timed_out, answered = self.browsers
+        asking.request(1)
+        telling.notify(1)
+        timed_out.request(1, ttl=1000)
+        answered.notify(1)
+        answered.request(2)
+        self.first.hears()
+        self.first.answers(f"{answered.sid}.2")
+        self.room.passes(1.0)
+        self.assertEqual(timed_out.hears(), ["welcome", "error 1 TIMEOUT"])
+        second = self.room.engine()
+        self.assertEqual(self.first.hears(), ["gone"])
+        for browser in (asking, telling, timed_out):
+            browser.notify(2, "more")
+        answered.notify(3, "there")
+        self.assertEqual(self.first.hears(), ["notify 2: more"] * 3)
+        self.assertEqual(second.hears(), ["open", "notify 3: there"])
+
+    def test_a_link_that_is_lost(self) -> None:
+        """Its sessions go on with the other one, at once."""
+        second = self.room.engine()
+        browser = self.browsers[-1]
+        browser.request(1, "once")
+        browser.request(2, "safe", repeat="safe")
+        lost, other = (second, self.first) if second.hears() else (self.first, second)
+        lost.wire.reset()
+        self.assertEqual(browser.hears(), ["welcome", "error 1 OUTCOME_UNKNOWN"])
+        self.assertEqual(other.hears(), ["open", "request 2: safe"])
+        other.answers(2, "done")
+        self.assertEqual(browser.hears(), ["result 2: done"])
+
+    def test_no_link_at_all(self) -> None:
+        """They wait, and go on with the first that comes."""
+        self.first.wire.reset()
+        browser = self.browsers[0]
+        browser.request(1, "later")
+        engine = self.room.engine()
+        self.assertEqual(engine.hears(), ["open", "request 1: later"])
+
+
 class ManyMachine(RuleBasedStateMachine):
     """
     Browsers of one tenant on two links that they share, beside what must be true of each.

@@ -14,10 +14,12 @@ What a connection may lose: one that no process has accepted yet waits in the qu
 and is reset when the last descriptor of that socket is closed. The supervisor keeps a descriptor
 of each for as long as it runs. So when a worker ends, by a crash or in order, who waits for it
 goes on waiting: the worker that follows adopts the same socket and finds him there. Only what a
-worker had accepted goes with it. When the whole gateway stops, the supervisor closes its
-descriptors first, then each worker its own, before it tells its browsers anything: from then on
-the system refuses newcomers, and those that still waited are reset. Nothing had been promised to
-them, and they would have been sent away in the same moment.
+worker had accepted goes with it. A worker that fails again and again would keep its share of
+newcomers waiting for long: its own sockets are withdrawn until the next attempt; who waits there
+is reset, and comes to another worker when he tries again. When the whole gateway stops, the
+supervisor closes its descriptors first, then each worker its own, before it tells its browsers
+anything: from then on the system refuses newcomers, and those that still waited are reset. Nothing
+had been promised to them, and they would have been sent away in the same moment.
 """
 
 from __future__ import annotations
@@ -25,9 +27,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 from twisted.internet import fdesc, tcp, unix
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
@@ -41,6 +44,10 @@ SPREADS = sys.platform == "linux"
 """Whether the system spreads connections over the sockets of one port. Others have the option as
 well, and give all connections to one of the sockets."""
 
+_READING = 0
+"""Shutting this down is how a listening socket of Linux ceases to listen: it stays bound, so that
+it may begin again, also below 1024 when privileges have been dropped."""
+
 
 @frozen(eq=False)
 class HeldSocket:
@@ -52,12 +59,16 @@ class HeldSocket:
         family: its address family, a number of the system.
         address: where it is, for logs.
         close: gives the descriptor up; a Deferred, or None once it is done.
+        withdraw: has the system bring nobody to this socket; nothing where all workers share it.
+        restore: has it bring its share again.
     """
 
     fd: int
     family: int
     address: object
     close: Callable[[], Deferred[None] | None]
+    withdraw: Callable[[], None] = field(default=lambda: None)
+    restore: Callable[[], None] = field(default=lambda: None)
 
 
 def hold(
@@ -102,6 +113,13 @@ class _HeldPort(tcp.Port):
     def startReading(self) -> None:
         """Leave who comes to the workers."""
 
+    def withdraw(self) -> None:
+        with suppress(OSError):  # it may be withdrawn already
+            self.socket.shutdown(_READING)
+
+    def restore(self) -> None:
+        self.socket.listen(self.backlog)
+
 
 class _HeldUNIXPort(unix.Port):
     _shouldShutdown = False
@@ -125,19 +143,20 @@ class _Holder:
             held = _HeldPort(port, factory, backlog, interface, self._reactor)
             held.startListening()
             return (_held(held),) * self._count
-        if port:
-            # Another gateway of this user that shares the port, too, would only be let in beside
-            # us: bound alone first, the port is either ours or taken.
-            alone = _HeldPort(port, factory, backlog, interface, self._reactor)
-            alone.startListening()
-            alone.connectionLost(Failure(ConnectionDone()))
+        # Another gateway of this user that shares the port, too, would only be let in beside us:
+        # bound alone first, the port is either ours or taken. And each of the sockets has to ask
+        # for its number, or it would not keep it while it is withdrawn.
+        alone = _HeldPort(port, factory, backlog, interface, self._reactor)
+        alone.startListening()
+        port = alone.getHost().port
+        alone.connectionLost(Failure(ConnectionDone()))
+        where: Any = tcp.makeBinding(interface, port, reuseAddress=True, reusePort=True)
         sockets: list[HeldSocket] = []
         for _ in range(self._count):
-            where: Any = tcp.makeBinding(interface, port, reuseAddress=True, reusePort=True)
             held = _HeldPort(where, factory, backlog, interface, self._reactor)
             held.startListening()
-            sockets.append(_held(held))
-            port = held.getHost().port  # with 0 it is the first one's
+            own = _held(held)
+            sockets.append(evolve(own, withdraw=held.withdraw, restore=held.restore))
         return tuple(sockets)
 
     def listenUNIX(

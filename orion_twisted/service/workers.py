@@ -235,6 +235,8 @@ class Supervisor(Service):
         descriptors.update(zip(numbers, (each.fd for each in post.sockets), strict=True))
         post.process = process
         try:
+            for each in post.sockets:
+                each.restore()
             self._reactor.spawnProcess(
                 process,
                 sys.executable,
@@ -269,6 +271,9 @@ class Supervisor(Service):
         self._counters.own.add("workers_lost", reason=how)
         if self._reactor.seconds() - worker.started >= PROVED_AFTER:
             post.backoff.reset()
+        if post.backoff.failures:  # the last one did not live long, either
+            for each in post.sockets:
+                each.withdraw()
         wait = post.backoff.next_wait()
         self._log.emit(
             LogLevel.info if how is Loss.ENDED else LogLevel.error,

@@ -144,6 +144,30 @@ class SpreadTests(ListeningTestCase):
             lambda: sorted(other.heard + following.heard) == sorted(_numbers(40)), "all are heard"
         )
 
+    def test_withdrawn(self) -> None:
+        """While nobody accepts from a socket for long, the others get all who come; then it has
+        its share again."""
+        other, _ = self.adopt(self.held[1])
+        for _ in range(2):
+            self.held[0].withdraw()
+            self.held[0].withdraw()
+            other.came.clear()
+            for _ in range(20):
+                self.dial(self.place(self.held[0]))
+            self.loop.until(lambda: len(other.came) == 20, "the other one has all")
+            self.held[0].restore()
+        worker, _ = self.adopt(self.held[0])
+        for _ in range(40):
+            self.dial(self.place(self.held[0]))
+        self.loop.until(lambda: len(other.came) + len(worker.came) == 60, "all are served")
+        self.assertGreater(len(worker.came), 5)
+
+    def test_withdrawn_in_the_end(self) -> None:
+        """A socket that was withdrawn at last is closed like any other."""
+        self.held[0].withdraw()
+        self.close(*self.held)
+        self.assertRaises(ConnectionRefusedError, self.dial, self.place(self.held[0]))
+
     def test_the_end(self) -> None:
         """Closed here, the port goes on for as long as a worker accepts, and no longer."""
         worker, port = self.adopt(self.held[0])
@@ -193,6 +217,7 @@ class SharedTests(ListeningTestCase):
         self.assertIs(held[0], held[1])
         (first, port), (second, _) = map(self.adopt, held)
         self.finish(port.stopListening())
+        held[0].withdraw()  # which would be to withdraw it from all
         for _ in range(5):
             self.dial(self.place(held[0]))
         self.loop.until(lambda: second.heard == [b"hello"] * 5, "all are served")

@@ -146,6 +146,7 @@ class WorkersTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.machine = Machine()
         self.closed: list[int] = []
+        self.withdrawn: set[int] = set()
         self.sockets = [self.socket(21), self.socket(22)]
         self.shared = self.socket(23)
         self.admin_port: Any = Port()
@@ -168,7 +169,14 @@ class WorkersTestCase(SynchronousTestCase):
         )
 
     def socket(self, fd: int) -> HeldSocket:
-        return HeldSocket(fd, 2, f"socket {fd}", lambda: self.closed.append(fd))
+        return HeldSocket(
+            fd,
+            2,
+            f"socket {fd}",
+            lambda: self.closed.append(fd),
+            lambda: self.withdrawn.add(fd),
+            lambda: self.withdrawn.discard(fd),
+        )
 
     def begin(self) -> tuple[Process, Process]:
         """Start the service and the reactor; SIGHUP is given back in the end."""
@@ -336,6 +344,20 @@ class LossTests(WorkersTestCase):
         self.machine.advance(PROVED_AFTER)
         self.machine.processes[-1].ends(status=1)
         self.assertLess(self.wait_for(13), 0.12)
+
+    def test_newcomers(self) -> None:
+        """Who comes waits for the worker that follows; of one that fails again, nobody does."""
+        first, _ = self.begin()
+        first.ends(by=9)
+        self.assertEqual(self.withdrawn, set())
+        self.wait_for(3)
+        self.machine.processes[2].ends(status=1)
+        self.assertEqual(self.withdrawn, {21, 23})
+        self.wait_for(4)
+        self.assertEqual(self.withdrawn, set())
+        self.machine.advance(PROVED_AFTER)
+        self.machine.processes[3].ends(by=9)
+        self.assertEqual(self.withdrawn, set())
 
     def test_cannot_be_started(self) -> None:
         """A system that has no process to spare is asked again."""

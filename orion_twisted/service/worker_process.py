@@ -23,7 +23,6 @@ from orion_twisted.core.worker_wire import (
     Logged,
     Reload,
     Spend,
-    Spent,
     Status,
     ToWorker,
     WireError,
@@ -121,10 +120,6 @@ class WorkerProcess(ProcessProtocol):
     def reload(self) -> None:
         """Have it read its files again."""
         self.send(Reload())
-
-    def answer(self, spent: Spent) -> None:
-        """Tell it what the use of a token comes to."""
-        self.send(spent)
 
     def kill(self) -> None:
         """End it without asking."""

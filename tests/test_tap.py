@@ -44,6 +44,7 @@ NODE: list[tuple[list[str], str]] = [
     ),
     (["--workers", "4"], "workers = 4"),
     (["--workers=auto"], 'workers = "auto"'),
+    (["--performance", "stock"], 'performance = "stock"'),
     (["--limit", "message=16MiB"], 'limits = { message = "16 MiB" }'),
     (["--limit", "message = 1024"], "limits = { message = 1024 }"),
     (

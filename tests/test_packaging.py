@@ -32,6 +32,8 @@ EXTENSION = re.compile(r"orion_twisted/core/_wsframes\.[\w.-]+\.so")
 LISTED = re.compile(r"(?m)^ +orion-bridge ")
 """The plugin, in what `twistd --help` prints."""
 
+PLUGINS = {"twisted/plugins/orion_bridge.py", "twisted/plugins/orion_reactor.py"}
+
 TIMEOUT = 300.0
 """Seconds for one command; only a failing test ever waits so long."""
 
@@ -169,7 +171,7 @@ def packaged_files() -> set[str]:
         for path in package
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".so"
     }
-    return {*files, "twisted/plugins/orion_bridge.py"}
+    return {*files, *PLUGINS}
 
 
 class WheelTests(TestCase):
@@ -196,9 +198,9 @@ class WheelTests(TestCase):
             self.assertIn("-cp311-abi3-", workshop.wheel.name)
 
     def test_twisted_stays_twisteds(self) -> None:
-        """The plugin lies beside Twisted's own, and does not make a second package of twisted."""
+        """The plugins lie beside Twisted's own, and do not make a second package of twisted."""
         ours = {name for name in self.files if name.startswith("twisted/")}
-        self.assertEqual({"twisted/plugins/orion_bridge.py"}, ours)
+        self.assertEqual(PLUGINS, ours)
 
     def test_no_secrets(self) -> None:
         """A development key in the checkout goes into no wheel."""

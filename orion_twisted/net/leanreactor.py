@@ -1,0 +1,86 @@
+"""
+A reactor that calls whoever has something to read, and nothing else in between.
+
+Twisted's own sets up the context of a log line around each event, and looks at each connection
+anew before it is called. Here a read is a call; ends, and all but reads, go Twisted's own way.
+What is lost is the name of the connection in legacy log lines: ours carry theirs in fields.
+
+``twistd --reactor=orion`` installs it.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from typing import Any
+
+from twisted.internet.epollreactor import EPOLLIN, EPollReactor
+from twisted.internet.main import installReactor
+from twisted.logger import Logger
+from twisted.python import log
+
+EVENTS = 1024
+"""How many events are taken at a time, at most. Others have their turn after them."""
+
+_log = Logger()
+
+
+class LeanReactor(EPollReactor):
+    """Twisted's reactor on epoll(7), with a shorter loop over what can be read."""
+
+    def doPoll(self, timeout: float | None) -> None:
+        """
+        Wait for events, and deal with them.
+
+        Args:
+            timeout: how many seconds it may take; None: until something happens.
+        """
+        try:
+            events = self._poller.poll(-1 if timeout is None else timeout, EVENTS)
+        except OSError as error:
+            if error.errno == errno.EINTR:
+                return
+            raise
+        selectables = self._selectables
+        for descriptor, event in events:
+            # An earlier event may have closed it, and something new may have its number.
+            selectable = selectables.get(descriptor)
+            if selectable is None:
+                continue
+            try:
+                if event != EPOLLIN or selectable.fileno() != descriptor:
+                    log.callWithLogger(
+                        selectable, self._doReadOrWrite, selectable, descriptor, event
+                    )
+                    continue
+                why = selectable.doRead()
+            except BaseException:
+                log.callWithLogger(selectable, self._lose_for_a_bug, selectable)
+                continue
+            if why:
+                log.callWithLogger(selectable, self._disconnectSelectable, selectable, why, True)
+
+    doIteration = doPoll
+
+    def _lose_for_a_bug(self, selectable: Any) -> None:
+        """Log the exception that is being handled, and lose the connection that it comes from."""
+        log.err()
+        self._disconnectSelectable(selectable, sys.exc_info()[1], False)
+
+
+def why_not(reactor: object) -> str | None:
+    """Say what a reactor of this Twisted does not have that the loop needs; None if it has all."""
+    for name in ("_poller", "_selectables", "_doReadOrWrite", "_disconnectSelectable"):
+        if not hasattr(reactor, name):
+            return f"EPollReactor has no {name}"
+    return None
+
+
+def install() -> None:
+    """Make it the process's reactor; where it cannot work, Twisted's own."""
+    reactor = LeanReactor()
+    reason = why_not(reactor)
+    if reason is not None:
+        _log.warn("the reactor is Twisted's own: {reason}", reason=reason)
+        reactor.__class__ = EPollReactor  # type: ignore[assignment]
+    installReactor(reactor)

@@ -25,6 +25,9 @@ TRANSIT = 4.0
 """Seconds that bytes may be on their way to an engine: the longest stall, and some more."""
 
 
+TOLD_WITHIN = 2.5
+"""Seconds within which a browser that is there learns of an end: the longest stall, and more."""
+
 SHELL = 200
 """Bytes that an answer has around its filling, at most."""
 
@@ -78,6 +81,20 @@ def told_untruly(evidence: Evidence) -> Iterator[str]:
                 yield f"{id_} ended as {outcome.name} {early:.2f} s before its time was over"
 
 
+def told_late(evidence: Evidence) -> Iterator[str]:
+    """When its time is over a message has ended, and a browser that is there learns it."""
+    for book in evidence.books:
+        for message in book.messages:
+            outcome = message.outcome
+            # What was sent again may have come late to the gateway.
+            if outcome is None or message.again or not book.had_socket(message.handed, outcome.at):
+                continue
+            late = outcome.at - message.handed - evidence.time_of(message)
+            late -= sum(end - start for start, end in evidence.pauses if end > message.handed)
+            if late > TOLD_WITHIN + evidence.slack:
+                yield f"{message.order.id} ended as {outcome.name} {late:.1f} s after its time"
+
+
 def results_lost(evidence: Evidence) -> Iterator[str]:
     """What an engine answers in time, on a link that does not break, is what the browser gets."""
     for id_, writes in evidence.answers.items():
@@ -87,9 +104,10 @@ def results_lost(evidence: Evidence) -> Iterator[str]:
         if message.outcome.name == "TOO_LARGE" and message.order.answer + SHELL > evidence.limit:
             continue
         deadline = message.handed + evidence.time_of(message)
+        in_time = deadline - IN_TIME - evidence.slack
         for write in writes if message.outcome.kind != "result" else ():
-            arrival = write.link.arrival(write.at)
-            if write.is_first and arrival is not None and arrival < deadline - IN_TIME:
+            arrival = evidence.arrival(write)
+            if write.is_first and arrival is not None and arrival < in_time:
                 yield (
                     f"{id_} ended as {message.outcome.name}, but was answered on"
                     f" {write.link.name}, {deadline - arrival:.2f} s before its time was over"
@@ -151,7 +169,7 @@ def pushes_lost(evidence: Evidence) -> Iterator[str]:
         missing = []
         for label in (session.label, "*"):
             for write in evidence.pushes.get(label, ()):
-                arrival = write.link.arrival(write.at)
+                arrival = evidence.arrival(write)
                 if arrival is None or write.serial in arrived:
                     continue
                 # To all of a tenant: to those whose session was there, beyond doubt.
@@ -176,6 +194,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     without_outcome,
     sent_twice,
     told_untruly,
+    told_late,
     results_lost,
     out_of_order,
     keys_wrong,
@@ -198,7 +217,7 @@ def tally(evidence: Evidence) -> list[str]:
     seen: Counter[str] = sum((book.seen for book in evidence.books), Counter())
     repeats = sum(len(arrivals) - 1 for arrivals in evidence.arrivals.values())
     owed = sum(
-        write.is_first and write.link.arrival(write.at) is not None
+        write.is_first and evidence.arrival(write) is not None
         for writes in evidence.answers.values()
         for write in writes
     )

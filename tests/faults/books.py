@@ -130,6 +130,7 @@ class Book:
         name: the browser's.
         messages: all that it handed over, in order.
         sessions: all that it had, in order.
+        sockets: from when to when it had each of its sockets; the last may not have ended.
         complaints: each broken rule that it noticed, in words.
         seen: how often things were seen that are no outcome: resumes, repeats, close codes.
     """
@@ -137,11 +138,16 @@ class Book:
     name: str
     messages: list[Message] = Factory(list)
     sessions: list[Session] = Factory(list)
+    sockets: list[tuple[float, float]] = Factory(list)
     complaints: list[str] = Factory(list)
     seen: Counter[str] = Factory(Counter)
 
     def complain(self, text: str) -> None:
         self.complaints.append(f"browser {self.name}: {text}")
+
+    def had_socket(self, start: float, end: float) -> bool:
+        """Say whether it had one and the same socket from one instant to another."""
+        return any(since <= start and end <= until for since, until in self.sockets)
 
     @property
     def session(self) -> Session:

@@ -14,6 +14,7 @@ back until it is told to leave; what it is to hand over is wished for::
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from abc import ABC, abstractmethod
@@ -166,6 +167,7 @@ class Browser(ABC):
         writer: asyncio.Task[None] | None = None
         try:
             await self._attach(socket)
+            self.book.sockets.append((time.monotonic(), math.inf))
             self._wake.set()
             self._changed.set()
             writer = asyncio.create_task(self._write(socket))
@@ -183,7 +185,11 @@ class Browser(ABC):
             # Whatever is left of it is not worth waiting for.
             socket.transport.abort()
             self._socket = None
-            self._detached(time.monotonic())
+            now = time.monotonic()
+            if self.book.sockets:
+                since, until = self.book.sockets[-1]
+                self.book.sockets[-1] = since, min(until, now)
+            self._detached(now)
 
     async def _write(self, socket: ClientConnection) -> None:
         with suppress(ConnectionClosed):

@@ -78,8 +78,14 @@ class LinkLife:
             found.append((self.down - NOTICED_WITHIN, self.down + ARRIVES_WITHIN))
         return found
 
-    def arrival(self, written: float) -> float | None:
-        """Return when what was written at an instant was surely on its way; None if it may not."""
+    def arrival(self, written: float, slack: float) -> float | None:
+        """
+        Return when what was written at an instant was surely on its way; None if it may not.
+
+        Args:
+            written: the instant.
+            slack: seconds that the gateway may take for anything, beyond what it should.
+        """
         for trouble in sorted(self.troubles, key=lambda each: each.start):
             if (
                 trouble.kind == "stall"
@@ -91,7 +97,7 @@ class LinkLife:
         if any(start <= written <= end for start, end in self.hangs):
             return None
         broke = self.broke_at
-        return None if broke is not None and broke < written + ARRIVES_WITHIN else written
+        return None if broke is not None and broke < written + ARRIVES_WITHIN + slack else written
 
 
 @frozen
@@ -125,6 +131,7 @@ class Evidence:
         deadline: seconds that a message may take that says nothing of it.
         limit: bytes of the largest payload.
         pauses: from when to when the proxies carried nothing at all.
+        slack: seconds that the gateway took for its slowest answer to anything.
 
     Attributes:
         messages: all that were handed over, by id.
@@ -141,6 +148,7 @@ class Evidence:
     deadline: float = 30.0
     limit: int = 64 * 1024
     pauses: Sequence[tuple[float, float]] = ()
+    slack: float = 0.0
     messages: dict[str, Message] = field(init=False)
     links: dict[str, LinkLife] = field(init=False, factory=dict)
     arrivals: dict[str, list[Arrival]] = field(init=False)
@@ -211,6 +219,10 @@ class Evidence:
 
     def sessions(self) -> Iterable[tuple[Book, Session]]:
         return ((book, session) for book in self.books for session in book.sessions)
+
+    def arrival(self, write: Write) -> float | None:
+        """Return when what was written surely arrived; None if it may not have."""
+        return write.link.arrival(write.at, self.slack)
 
     def time_of(self, message: Message) -> float:
         """Return the seconds that a message may take."""

@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,20 +100,26 @@ class EngineProcess:
         if self._process.stdout.readline() != b"ready\n":
             raise AssertionError("the engine does not start")
 
+    @property
+    def is_alive(self) -> bool:
+        return self._process is not None
+
     def tell(self, command: Command) -> None:
         """Send a command; one that is dead hears nothing."""
-        if self._process is not None:
-            assert self._process.stdin is not None
-            self._process.stdin.write(json.dumps(command).encode() + b"\n")
-            self._process.stdin.flush()
+        process = self._process
+        if process is not None:
+            assert process.stdin is not None
+            with suppress(BrokenPipeError, ValueError):  # it is being killed
+                process.stdin.write(json.dumps(command).encode() + b"\n")
+                process.stdin.flush()
 
     def kill(self) -> None:
         """End it without a word; what was on its way to the gateway is lost."""
         if self._process is not None:
-            self._process.kill()
-            self._end()
             name = f"{self._setup['name']}{self._lives}"
             self._deaths.append({"e": "killed", "t": time.monotonic(), "name": name})
+            self._process.kill()
+            self._end()
 
     def stop(self) -> None:
         """End it by the end of its commands."""

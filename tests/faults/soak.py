@@ -29,6 +29,7 @@ from tests.faults.browser_v1 import BrowserV1, PlainBrowser
 from tests.faults.browser_v2 import BrowserV2
 from tests.faults.browsers import Browser
 from tests.faults.evidence import Evidence
+from tests.faults.process import EngineProcess
 from tests.faults.pulse import Pulse
 from tests.faults.schedule import Fault, faults, fingerprint
 from tests.faults.stage import SHAPES, Stage
@@ -144,6 +145,7 @@ class Soak:
             self._stage.troubles,
             plan.deadline,
             pauses=pulse.pauses,
+            slack=pulse.slowest,
         )
         report.wrong += audit(evidence)
         self._compare(before, after, report)
@@ -252,8 +254,7 @@ class Soak:
         if fault.place == "engine":
             engine = stage.engines[int(fault.pick * len(stage.engines))]
             if fault.do == "kill":
-                engine.kill()
-                task = asyncio.create_task(self._bring_back(fault))
+                task = asyncio.create_task(self._kill(engine, fault.seconds))
                 self._returning.add(task)
                 task.add_done_callback(self._returning.discard)
             else:
@@ -270,10 +271,13 @@ class Soak:
             if pairs:
                 pairs[int(blow.pick * len(pairs))].arm(blow)
 
-    async def _bring_back(self, fault: Fault) -> None:
-        engines = self._stage.engines
-        await asyncio.sleep(fault.seconds)
-        await asyncio.to_thread(engines[int(fault.pick * len(engines))].start)
+    @staticmethod
+    async def _kill(engine: EngineProcess, seconds: float) -> None:
+        """Kill an engine, unless it is dead already, and bring it back."""
+        if engine.is_alive:
+            await asyncio.to_thread(engine.kill)
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(engine.start)
 
     # The end
 

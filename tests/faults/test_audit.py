@@ -141,6 +141,18 @@ class AuditTests(TestCase):
         self.got(1, 10.1)
         self.assert_found("3.1-1 ended as TIMEOUT 1.00 s before its time was over")
 
+    def test_late(self) -> None:
+        """When a message's time is over its browser is told, if it is there."""
+        message = self.handed(outcome=Outcome("error", "TIMEOUT", at=18.0))
+        self.got(1, 10.1)
+        self.assertEqual(self.found(), [])  # it was not there all the while
+        self.book.sockets = [(2.0, 12.0), (12.5, 20.0)]
+        self.assertEqual(self.found(), [])
+        self.book.sockets = [(2.0, 20.0)]
+        self.assert_found("3.1-1 ended as TIMEOUT 3.0 s after its time")
+        message.again = 1
+        self.assertEqual(self.found(), [])
+
     def test_result_lost(self) -> None:
         """An answer on an unbroken link has to come, if it is in time and not about to break."""
         self.handed(outcome=Outcome("error", "TIMEOUT", at=15.1))
@@ -172,6 +184,14 @@ class AuditTests(TestCase):
         for pauses, count in (((), 1), (((11.9, 14.8),), 0), (((11.9, 12.5),), 1)):
             evidence = Evidence([self.book], self.events, pauses=pauses)
             self.assertEqual(len(audit(evidence)), count)
+
+    def test_a_slow_machine(self) -> None:
+        """What the gateway takes for anything at all it may take for an answer, too."""
+        self.handed(outcome=Outcome("error", "TIMEOUT", at=15.1))
+        self.got(1, 10.1)
+        self.wrote(1, 13.0)
+        for slack, count in ((0.0, 1), (1.4, 1), (1.6, 0)):
+            self.assertEqual(len(audit(Evidence([self.book], self.events, slack=slack))), count)
 
     def test_answered_while_it_hung(self) -> None:
         """An engine that reads nothing may have been given up, and not know it."""

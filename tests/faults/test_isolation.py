@@ -102,6 +102,10 @@ class IsolationTests(TableTestCase):
         await connection.recv()
         return connection
 
+    async def waiting(self, tenant: str) -> float:
+        """Return how many sessions wait for their browser."""
+        return (await self.counts()).get("open_sessions", f"waiting/{tenant}")
+
     @staticmethod
     def raw(connection: ClientConnection) -> socket.socket:
         found: socket.socket = connection.transport.get_extra_info("socket")
@@ -152,9 +156,10 @@ class IsolationTests(TableTestCase):
                 (link,) = engine.links
                 label = browser.book.session.label
                 browser.pause_reading()
+                before = await self.waiting(tenant)
                 # More than the system takes for somebody who does not read.
                 async with asyncio.timeout(20):
-                    while not (await self.counts()).get("open_sessions", f"waiting/{tenant}"):
+                    while await self.waiting(tenant) == before:
                         link.push(browser.sid, pad=PUSH)
                 browser.resume_reading()
                 await browser.until(lambda b=browser: b.book.seen["closed with 4013"])  # type: ignore[misc]

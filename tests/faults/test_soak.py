@@ -30,9 +30,9 @@ class SoakTests(IsolatedAsyncioTestCase):
                     browsers=8,
                     messages=400,
                     rate=100.0,
-                    warm_up=100,
-                    ttl=3.0,
-                    deadline=3.0,
+                    warm_up=60,
+                    ttl=2.5,
+                    deadline=2.0,
                 )
                 return await soak(plan, certificates, lambda line: None)
 

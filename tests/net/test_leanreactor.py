@@ -35,6 +35,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from orion_twisted.net import leanreactor
 from orion_twisted.net.leanreactor import EVENTS, LeanReactor, install, why_not
+from tests.certificates import empty_folder
 from tests.harness import REPOSITORY
 from tests.net.sockets import Loop, Recorder, reset
 
@@ -48,6 +49,11 @@ _Named.__name__ = "EPollReactor"
 
 def _without_prefixes(test: Any) -> None:
     """Nothing: that the log names connections is what this reactor does without."""
+
+
+def _temporary_name(test: Any) -> str:
+    """Return a name for a file that goes with the test; trial's own would stay in the checkout."""
+    return str(empty_folder(test) / "it")
 
 
 def _suites() -> Iterator[tuple[str, type]]:
@@ -69,7 +75,11 @@ def _suites() -> Iterator[tuple[str, type]]:
         for name, suite in sorted(vars(module).items()):
             if not name.endswith("_EPollReactorTests"):
                 continue
-            changes: dict[str, Any] = {"__module__": __name__, "reactorFactory": _Named}
+            changes: dict[str, Any] = {
+                "__module__": __name__,
+                "reactorFactory": _Named,
+                "mktemp": _temporary_name,
+            }
             if hasattr(suite, "test_logPrefix"):
                 changes["test_logPrefix"] = _without_prefixes
             ours = name.replace("EPollReactor", "LeanReactor")

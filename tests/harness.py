@@ -55,6 +55,12 @@ BUGS = re.compile(r"Traceback \(most recent call last\)|Unhandled|#critical")
 _HANDED_OUT: set[int] = set()
 
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in a job that a shell has put into the background. What we start would inherit that, and
+    # never hear of a SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class HarnessError(Exception):
     """A process did not do what every test needs it to do."""
 

@@ -4,7 +4,7 @@ import re
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from orion_twisted.core import config, errors, frames, messages, problems, relay
+from orion_twisted.core import config, errors, frames, messages, problems, relay, worker_wire
 from orion_twisted.core.errors import (
     BackendDown,
     BackendError,
@@ -49,6 +49,7 @@ TOLD: dict[type[OrionError], tuple[int, str]] = {
     frames.FrameMalformed: (4011, "BACKEND_ERROR"),
     frames.FrameUnencodable: (4500, "BAD_MESSAGE"),
     problems.ConfigError: (1011, "INTERNAL_ERROR"),
+    worker_wire.WireError: (1011, "INTERNAL_ERROR"),
 }
 """What each error closes a browser with."""
 

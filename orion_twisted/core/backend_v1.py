@@ -49,6 +49,14 @@ def request_id(payload: bytes) -> int | None:
     return _read_request(payload).own_id
 
 
+def is_answer(payload: bytes) -> bool:
+    """Say whether a browser would take a text for an answer: it has a ``msgID``."""
+    try:
+        return _read_answer(payload).call is not None
+    except NoObject:
+        return False
+
+
 def with_answer_id(payload: bytes, number: int) -> bytes:
     """
     Return a JSON object with ``msgID`` set to a number, wherever it came from.

@@ -12,11 +12,11 @@ from enum import Enum, auto
 
 import msgspec
 
-from orion_twisted.core.backend_v1 import request_id
+from orion_twisted.core.backend_v1 import is_answer, request_id
 from orion_twisted.core.errors import Outcome
 from orion_twisted.core.ledger import Entry
 from orion_twisted.core.members import NoObject
-from orion_twisted.core.outbox import ERROR, RECEIPT, Item
+from orion_twisted.core.outbox import ERROR, PUSH, RECEIPT, Item
 
 SUBPROTOCOL = "orion.v1"
 REMEMBERED = 64
@@ -79,6 +79,8 @@ def write(item: Item) -> bytes | None:
     """Return the message that says an item; None for what this dialect does not say."""
     if item.kind is RECEIPT:
         return None
+    if item.kind is PUSH and (item.is_binary or is_answer(item.payload)):
+        return None  # a backend of another dialect may push what is no push in this one
     if item.kind is ERROR:
         own_id = None if item.entry is None else item.entry.own_id
         return _encode(

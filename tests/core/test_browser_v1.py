@@ -141,6 +141,13 @@ class WriteTests(SynchronousTestCase):
         for item in (Item(RESULT, message(1, own_id=7), b"{ }"), Item(PUSH, None, b"{ }")):
             self.assertEqual(write(item), b"{ }")
 
+    def test_pushes_of_another_dialect(self) -> None:
+        """A push that is binary, or looks like an answer, is none in this dialect."""
+        for payload, is_binary in ((b'{"a":1}', True), (b'{"msgID":7}', False)):
+            self.assertIsNone(write(Item(PUSH, None, payload, is_binary)))
+        for payload in (b'{"a":{"msgID":7}}', b'{"msgID":null}', b"no object"):
+            self.assertEqual(write(Item(PUSH, None, payload)), payload)
+
     @given(st.sampled_from(Outcome), st.none() | st.integers(0, 2**53 - 1), st.text(max_size=20))
     @settings(deadline=None)
     def test_errors(self, outcome: Outcome, own_id: int | None, words: str) -> None:

@@ -182,6 +182,9 @@ class EngineFaultTests(TableTestCase):
             for browser in browsers:
                 await browser.until(lambda b=browser: len(b.book.session.pushes) == 3)  # type: ignore[misc]
             self.assert_promise(tenant, *browsers)
+        await self._push_to_nobody()
+
+    async def _push_to_nobody(self) -> None:
         before = await self.counts()
         link = self.engines["one"].links[0]
         link.labels["nobody"] = "x.1"
@@ -189,3 +192,26 @@ class EngineFaultTests(TableTestCase):
         browser = await self.browser("one")
         await browser.send(Wish())
         self.assertEqual(await self.counted(before, "pushes_dropped", "unknown_session"), 1)
+
+    async def test_pushes_that_are_none(self) -> None:
+        """Of what one dialect may push, a browser of the other gets only what it can take."""
+        for tenant in ("own", "one"):
+            old, new = await self.browser_v1(tenant), await self.browser(tenant)
+            for browser in (old, new):
+                await browser.send(Wish())
+            link = self.engines[tenant].links[-1]
+            old.wish(Wish("delay", 300))
+            await old.until(lambda b=old: len(b.book.messages) == 2)  # type: ignore[misc]
+            number = old.book.messages[-1].n
+            for payload in (
+                b'{"type":"push","tenant":"%b","bin":true}\n\x00\xff' % tenant.encode(),
+                b'{"type":"push","tenant":"%b"}\n{"msgID":%d,"success":true}'
+                % (tenant.encode(), number),
+            ):
+                link.wire.send(payload)
+            link.push_to_all()
+            await old.settled()
+            self.assertEqual(len(old.book.session.pushes), 1)
+            self.assertEqual(old.book.complaints, [])
+            await new.until(lambda b=new: b.book.session.pushes)  # type: ignore[misc]
+            self.assertEqual(new.seen, 4)  # its answer, and all three

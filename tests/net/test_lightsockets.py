@@ -1,0 +1,184 @@
+"""
+Light sockets do all that others do, and hold less.
+
+All tests of sockets run on them, too: messages, fragments, pings, pauses, closes and bugs.
+"""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
+
+from autobahn.twisted.websocket import WebSocketServerProtocol
+from twisted.trial.unittest import SynchronousTestCase
+
+from orion_twisted.core.errors import CloseCode
+from orion_twisted.net.browser import BrowserFactory, BrowserProtocol
+from orion_twisted.net.lightsockets import lighten, slim, why_not
+from tests.net import test_browser
+from tests.net.test_browser import client_frame
+
+CONTINUATION, TEXT = 0x0, 0x1
+
+
+class SlimProtocol(BrowserProtocol):
+    """A socket that drops what it can as soon as it is open."""
+
+    def onOpen(self) -> None:
+        super().onOpen()
+        slim(self)
+
+
+class OnLightSockets:
+    """Have the sockets of a test be light."""
+
+    def factory(self: Any, *arguments: Any, **options: Any) -> BrowserFactory:
+        factory = super().factory(*arguments, **options)  # type: ignore[misc]
+        factory.browser_class = SlimProtocol
+        return lighten(factory)
+
+
+def _suites() -> Iterator[tuple[str, type]]:
+    """Yield all suites for sockets, on light ones."""
+    for name, suite in vars(test_browser).items():
+        if name.endswith("Tests") and issubclass(suite, test_browser.BrowserTestCase):
+            ours = f"Light{name}"
+            yield ours, type(ours, (OnLightSockets, suite), {"__module__": __name__})
+
+
+globals().update(_suites())
+
+
+class LightTests(OnLightSockets, test_browser.BrowserTestCase):
+    """What is different."""
+
+    def heavy(self) -> BrowserFactory:
+        return super(OnLightSockets, self).factory()
+
+    def test_options(self) -> None:
+        """Options are in the class: a socket has none of its own."""
+        factory = self.factory(compression=True)
+        self.connect(factory, compression=True)
+        for name in WebSocketServerProtocol.CONFIG_ATTRS:
+            self.assertNotIn(name, vars(self.browser))
+            self.assertEqual(getattr(self.browser, name), getattr(factory, name), name)
+
+    def test_formats_nothing(self) -> None:
+        """Nobody formats the options for a line that is not written."""
+        formatted = []
+        for factory in (self.heavy(), self.factory()):
+            self.setUp()
+            with patch("autobahn.websocket.protocol.pformat") as pformat:
+                self.connect(factory)
+            formatted.append(len(pformat.call_args_list[0].args[0]))
+        self.assertEqual(formatted, [len(WebSocketServerProtocol.CONFIG_ATTRS), 0])
+
+    def test_changed(self) -> None:
+        """Changed options, or another class, are carried once they have been lightened again."""
+        factory = self.factory()
+        factory.setProtocolOptions(maxMessagePayloadSize=5)
+        self.assertIs(lighten(factory), factory)
+        self.assertEqual(factory.browser_class.__mro__[1:3], (SlimProtocol, BrowserProtocol))
+        self.connect(factory)
+        self.assertEqual(self.browser.maxMessagePayloadSize, 5)
+        factory.browser_class = BrowserProtocol
+        self.assertIs(lighten(factory).browser_class.__mro__[1], BrowserProtocol)
+
+    def test_options_of_a_socket(self) -> None:
+        """What a class, or a socket, has set for itself stays so."""
+
+        class Own(SlimProtocol):
+            autoPingSize = 100
+
+        factory = self.heavy()
+        factory.browser_class = Own
+        lighten(factory)
+        self.assertEqual(factory.browser_class.autoPingSize, 100)
+        self.connect(factory)
+        self.browser.closeHandshakeTimeout = 77
+        slim(self.browser)
+        self.assertEqual(self.browser.closeHandshakeTimeout, 77)
+
+    def test_heavy_ones(self) -> None:
+        """A socket whose class does not carry what it would drop keeps it."""
+        factory = self.heavy()
+        factory.browser_class = SlimProtocol
+        self.connect(factory)
+        self.assertIn("http_headers", vars(self.browser))
+        self.assertIn("data", vars(self.browser))
+
+    def test_what_is_left(self) -> None:
+        """Nothing of the handshake is left, and nothing that is as the class has it."""
+        self.connect()
+        for name, value in vars(self.browser).items():
+            self.assertFalse(name.startswith("http"), name)
+            self.assertFalse(
+                value is not None and value is getattr(type(self.browser), name, None)
+            )
+
+    def test_under_way(self) -> None:
+        """It may be done at any time: what is not at rest stays."""
+        self.connect()
+        self.say(client_frame(TEXT, b"one", last=False), client_frame(CONTINUATION, b"two")[:3])
+        slim(self.browser)
+        self.say(client_frame(CONTINUATION, b"two")[3:])
+        self.assertEqual(self.owner.forget(), ["onetwo"])
+        self.browser.close(CloseCode.NORMAL, "bye")
+        slim(self.browser)
+        self.exchange()
+        self.advance(1)
+        self.assertEqual(self.owner.forget(), [(1000, "bye")])
+        self.assertEqual(self.visitor.heard, [(True, 1000, "bye")])
+
+    def test_memory(self) -> None:
+        """An idle socket holds some thousand bytes less than it would."""
+        held = []
+        for factory in (self.heavy(), self.factory()):
+            self.setUp()
+            self.connect(factory)  # what is made once, for all of them
+            tracemalloc.start()
+            self.addCleanup(tracemalloc.stop)
+            connections = []
+            for _ in range(20):
+                self.setUp()
+                self.connect(factory)
+                connections.append((self.browser, self.visitor))
+            gc.collect()
+            held.append(tracemalloc.get_traced_memory()[0] / len(connections))
+            tracemalloc.stop()
+        self.assertGreater(held[0] - held[1], 4000)
+
+
+class WhyNotTests(SynchronousTestCase):
+    """An Autobahn that is not as it was."""
+
+    def setUp(self) -> None:
+        why_not.cache_clear()
+        self.addCleanup(why_not.cache_clear)
+
+    def test_all_is_well(self) -> None:
+        self.assertIsNone(why_not())
+
+    def test_no_list_of_options(self) -> None:
+        """Options are not carried if nobody says what they are; sockets stay as they are."""
+        factory = BrowserFactory(server="", reactor=object())
+        with patch.object(WebSocketServerProtocol, "CONFIG_ATTRS", []):
+            self.assertIn("CONFIG_ATTRS", why_not() or "")
+            self.assertIs(lighten(factory).browser_class, BrowserProtocol)
+
+    def test_read_later(self) -> None:
+        """Nothing is dropped that a method reads after the handshake, or a function inside one."""
+
+        def direct(self: Any) -> Any:
+            return self.http_headers
+
+        def inside(self: Any) -> Any:
+            return lambda: self.http_headers
+
+        for method in (direct, inside):
+            why_not.cache_clear()
+            with patch.object(WebSocketServerProtocol, "onNews", method, create=True):
+                self.assertEqual(why_not(), "WebSocketServerProtocol.onNews uses http_headers")

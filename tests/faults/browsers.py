@@ -102,6 +102,18 @@ class Browser(ABC):
     async def settled(self, within: float = PATIENCE) -> None:
         await self.until(lambda: self.is_settled, within)
 
+    async def handed_over(self, count: int) -> None:
+        """Wait until so many messages have been written to a socket."""
+        await self.until(lambda: len(self.book.messages) >= count)
+
+    async def pushed(self, count: int) -> None:
+        """Wait until the present session has got so many pushes."""
+        await self.until(lambda: len(self.book.session.pushes) >= count)
+
+    async def saw(self, what: str, times: int = 1) -> None:
+        """Wait until something has been seen so often (`Book.seen`)."""
+        await self.until(lambda: self.book.seen[what] >= times)
+
     async def send(self, wish: Wish, within: float = PATIENCE) -> Message:
         """Hand one message over; return it with its outcome."""
         count = len(self.book.messages) + len(self._wishes)

@@ -372,7 +372,8 @@ class Engine:
 
     def let_go(self) -> None:
         """Write all answers that were kept, in the order of their messages."""
-        kept, self.kept = self.kept, []
+        kept = list(self.kept)
+        self.kept.clear()
         for each in kept:
             each()
 

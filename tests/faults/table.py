@@ -187,6 +187,15 @@ class TableTestCase(GatewayTestCase):
                 self.fail(f"not within {within:g} s: {what}")
             await asyncio.sleep(0.005)
 
+    async def linked(self, engine: Engine) -> None:
+        """Wait until an engine has a link."""
+        await self.eventually(lambda: engine.links, "a link")
+
+    async def kept(self, tenant: str, count: int) -> None:
+        """Wait until a tenant's engine keeps so many answers."""
+        kept = self.engines[tenant].kept
+        await self.eventually(lambda: len(kept) == count, f"{count} messages at the engine")
+
     def got(self, tenant: str, message: Message) -> list[Event]:
         """Return the arrivals of a message at the tenant's engine."""
         return [

@@ -87,7 +87,7 @@ class DialInTests(TableTestCase):
                     ]
                     self.assertEqual(last, ["result", "sent"])
                 self.assertLessEqual(labels, set(second.links[0].labels.values()))
-                await self.eventually(lambda e=first: e.links, "the first one's return")  # type: ignore[misc]
+                await self.linked(first)
                 self.assert_promise(tenant, *browsers)
                 for browser in browsers:
                     await browser.leave()
@@ -107,7 +107,7 @@ class DialInTests(TableTestCase):
             await self.nobody_in()
             browser = await self.browser("v2")
             browser.wish(Wish("push", ttl=20), Wish(wants_result=False, ttl=20), Wish(ttl=20))
-            await browser.until(lambda b=browser: len(b.book.messages) == 3)  # type: ignore[misc]
+            await browser.handed_over(3)
             await self.instance("v2", "late", by)
             await browser.settled()
             self.assert_promise("v2", browser)

@@ -180,7 +180,7 @@ class EngineFaultTests(TableTestCase):
                 await browser.send(Wish("push", 2))
             await browsers[0].send(Wish("push-all"))
             for browser in browsers:
-                await browser.until(lambda b=browser: len(b.book.session.pushes) == 3)  # type: ignore[misc]
+                await browser.pushed(3)
             self.assert_promise(tenant, *browsers)
         await self._push_to_nobody()
 
@@ -201,7 +201,7 @@ class EngineFaultTests(TableTestCase):
                 await browser.send(Wish())
             link = self.engines[tenant].links[-1]
             old.wish(Wish("delay", 300))
-            await old.until(lambda b=old: len(b.book.messages) == 2)  # type: ignore[misc]
+            await old.handed_over(2)
             number = old.book.messages[-1].n
             for payload in (
                 b'{"type":"push","tenant":"%b","bin":true}\n\x00\xff' % tenant.encode(),
@@ -213,5 +213,5 @@ class EngineFaultTests(TableTestCase):
             await old.settled()
             self.assertEqual(len(old.book.session.pushes), 1)
             self.assertEqual(old.book.complaints, [])
-            await new.until(lambda b=new: b.book.session.pushes)  # type: ignore[misc]
+            await new.pushed(1)
             self.assertEqual(new.seen, 4)  # its answer, and all three

@@ -162,7 +162,7 @@ class IsolationTests(TableTestCase):
                     while await self.waiting(tenant) == before:
                         link.push(browser.sid, pad=PUSH)
                 browser.resume_reading()
-                await browser.until(lambda b=browser: b.book.seen["closed with 4013"])  # type: ignore[misc]
+                await browser.saw("closed with 4013")
                 message = await browser.send(Wish(ttl=20))
                 self.assertEqual(message.outcome and message.outcome.name, "result")
                 self.assertEqual(browser.book.session.label, label)

@@ -124,17 +124,19 @@ class OutcomeTests(TableTestCase):
         browser = await self.browser("own")
         await self.ends(browser, Wish(), name="result")
         browser.wish(Wish("keep", is_safe=True, ttl=0.8))
-        await self.eventually(lambda: self.engines["own"].kept, "the message at the engine")
+        await self.kept("own", 1)
         async with self.away("own"):
             await browser.settled()
         self.assertEqual(self.last_outcome(browser), "TIMEOUT")
+        self.engines["own"].kept.clear()
         browser = await self.browser("hasty")
         await self.ends(browser, Wish(), name="result")
         browser.wish(Wish("keep", is_safe=True, ttl=20))
-        await self.eventually(lambda: self.engines["hasty"].kept, "the message at the engine")
+        await self.kept("hasty", 1)
         async with self.away("hasty"):
             await browser.settled()
         self.assertEqual(self.last_outcome(browser), "OUTCOME_UNKNOWN")
+        self.engines["hasty"].kept.clear()
 
     async def test_backend_down(self) -> None:
         """Without a link for the tenant's link_grace what waits fails, long before its time."""
@@ -214,7 +216,7 @@ class OutcomeTests(TableTestCase):
         first, second = await self.browser("full"), await self.browser("full")
         first.wish(*[Wish("keep", ttl=20)] * 8)
         engine = self.engines["full"]
-        await self.eventually(lambda: len(engine.kept) == 8, "eight messages at the engine")
+        await self.kept("full", 8)
         message = await self.ends(second, Wish(), name="OVER_BUDGET")
         self.assertEqual(self.got("full", message), [])
         engine.let_go()
@@ -228,7 +230,7 @@ class OutcomeTests(TableTestCase):
         browser = await self.browser("narrow")
         browser.wish(*[Wish("keep", answer=6 * KIB, ttl=20)] * 8)
         engine = self.engines["narrow"]
-        await self.eventually(lambda: len(engine.kept) == 8, "eight messages at the engine")
+        await self.kept("narrow", 8)
         browser.is_leaving = True  # not to come back at once
         browser.drop_socket()
         await asyncio.sleep(0.2)

@@ -68,7 +68,7 @@ class ResumeTests(TableTestCase):
             browser = await self.browser(tenant)
             browser.wish(*[Wish("keep", answer=500, ttl=20)] * WINDOW)
             engine = self.engines[tenant]
-            await self.eventually(lambda e=engine: len(e.kept) == WINDOW, "all at the engine")  # type: ignore[misc]
+            await self.kept(tenant, WINDOW)
             sid, key, seen = browser.sid, browser.key, browser.seen
             label = browser.book.session.label
             await browser.vanish()
@@ -102,13 +102,38 @@ class ResumeTests(TableTestCase):
             for browser in browsers:
                 browser.drop_socket()
             for browser in browsers:
-                await browser.until(lambda b=browser, n=times: b.book.seen["resumed"] == n + 1)  # type: ignore[misc]
+                await browser.saw("resumed", times + 1)
         for tenant, browser in zip(("own", "shared", "sharedv1"), browsers, strict=True):
             await browser.settled()
             self.assertEqual(len(browser.book.sessions), 1)
             names = {each.outcome.name for each in browser.book.messages if each.outcome}
             self.assertEqual(names, {"result", "sent"})
-            await browser.until(lambda b=browser: len(b.book.session.pushes) == 25)  # type: ignore[misc]
+            await browser.pushed(25)
+            self.assert_promise(tenant, browser)
+
+    async def test_both_sides_at_once(self) -> None:
+        """Link and socket break at the same moment: each message still has its one outcome."""
+        for tenant in ("own", "shared"):
+            browser, engine = await self.browser(tenant), self.engines[tenant]
+            for times in range(15):
+                browser.wish(
+                    Wish("keep", ttl=20),
+                    Wish("reset-once", is_safe=True, ttl=20),
+                    Wish(wants_result=False, ttl=20),
+                    Wish("delay", 10, is_safe=True, ttl=20),
+                )
+                await asyncio.sleep(0.001 * times)
+                for link in list(engine.links):
+                    link.break_off()
+                browser.drop_socket()
+                await browser.saw("resumed", times + 1)
+                engine.let_go()
+            while not browser.is_settled:
+                engine.let_go()
+                await asyncio.sleep(0.01)
+            names = {each.outcome.name for each in browser.book.messages if each.outcome}
+            self.assertLessEqual(names, {"result", "sent", "OUTCOME_UNKNOWN"})
+            self.assertEqual(len(browser.book.sessions), 1)
             self.assert_promise(tenant, browser)
 
     async def test_lost_pushes_are_told(self) -> None:
@@ -183,14 +208,14 @@ class ResumeTests(TableTestCase):
                 browser = await self.browser(tenant, door)
                 await browser.send(Wish())
                 browser.wish(Wish("delay", 500, ttl=20), Wish("delay", 600, ttl=20))
-                await browser.until(lambda b=browser: len(b.book.messages) == 3)  # type: ignore[misc]
+                await browser.handed_over(3)
                 await asyncio.sleep(0.1)
                 proxy.strike(Blow("stall", seconds=5.0))  # nobody hears that the browser goes
                 browser.door = self.door(tenant)
                 before = await self.counts()
                 began = time.monotonic()
                 browser.drop_socket()
-                await browser.until(lambda b=browser: b.book.seen["resumed"])  # type: ignore[misc]
+                await browser.saw("resumed")
                 took = time.monotonic() - began
                 print(f"\n{tenant}: the newest had the session after {1000 * took:.0f} ms")
                 await browser.settled()

@@ -661,6 +661,20 @@ class PressureTests(SynchronousTestCase):
         one.fail(one.ledger.entries[1], Outcome.BAD_MESSAGE)
         self.assertTrue(one.may_read_browser)
 
+    def test_room_everywhere(self) -> None:
+        """There is, unless something of it is full: then it has to be looked at what."""
+        for fill in (
+            lambda one, _: [one.take(message(n), 0.0) for n in range(1, 11)],
+            lambda one, _: [one.take(message(n, b"x" * 500), 0.0) for n in range(1, 6)],
+            lambda one, _: one.push(b"x" * TERMS.window_bytes, False),
+            lambda _, budget: budget.change(0, 9000),
+        ):
+            budget = Budget(ROOMY, 9000)
+            one = attached(budget, window=9)
+            self.assertTrue(one.has_room)
+            fill(one, budget)
+            self.assertFalse(one.has_room)
+
     def test_its_own_link(self) -> None:
         """A link that is this session's alone is read while there is room for what it brings."""
         one = attached(own_link=True)

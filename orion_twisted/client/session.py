@@ -30,6 +30,9 @@ from orion_twisted.client.wire import WireError
 
 ACK_MESSAGES = 16
 """How many messages of the gateway are acknowledged together, at most."""
+ACK_SHARE = 4
+"""The part of ``window_bytes`` after which they are acknowledged, however few they are: a gateway
+that has so much to keep may hold its backend back."""
 ACK_AFTER = 1.0
 """Seconds that an acknowledgement waits for a message that it can go with."""
 
@@ -47,6 +50,7 @@ class Session(Conversation):
         self._lost: deque[tuple[int, int]] = deque()
         self._last_lost = 0  # the highest number that a welcome has told to be lost
         self._acknowledged = 0
+        self._bytes = 0  # of payload that is not acknowledged
         self._ack_at: float | None = None
 
     @property
@@ -136,7 +140,7 @@ class Session(Conversation):
         assert header.s is not None
         if not self._is_news(header.s):
             return []
-        actions = self._note_arrival(now)
+        actions = self._note_arrival(len(payload), now)
         if isinstance(header, wire.GatewayPush):
             return [Deliver(Push(payload, is_binary)), *actions]
         return [*self._outcome(header, payload, is_binary), *actions]
@@ -181,8 +185,10 @@ class Session(Conversation):
         self._last_lost = max([told, *(last for _, last in lost)])
         return sum(max(last - max(first, told + 1) + 1, 0) for first, last in lost)
 
-    def _note_arrival(self, now: float) -> list[Action]:
-        if self._seen - self._acknowledged >= ACK_MESSAGES:
+    def _note_arrival(self, size: int, now: float) -> list[Action]:
+        self._bytes += size
+        is_much = self._bytes * ACK_SHARE >= self._window_bytes
+        if is_much or self._seen - self._acknowledged >= ACK_MESSAGES:
             return self._acknowledge_alone()
         if self._ack_at is None:
             self._ack_at = now + ACK_AFTER
@@ -195,6 +201,7 @@ class Session(Conversation):
     def _take_ack(self) -> int | None:
         """Return what is to be acknowledged with the message that goes out now."""
         self._ack_at = None
+        self._bytes = 0
         if self._seen == self._acknowledged:
             return None
         self._acknowledged = self._seen

@@ -90,6 +90,7 @@ class Outbox:
 
     __slots__ = (
         "_budget",
+        "_found",
         "_items",
         "_lost",
         "_most_bytes",
@@ -119,6 +120,7 @@ class Outbox:
         self._unwritten: deque[Item] = deque()
         self._pushes: deque[int] = deque()  # the numbers of those that are kept
         self._lost: list[list[int]] = []
+        self._found = (0, 0)
 
     def __len__(self) -> int:
         return len(self._items)
@@ -144,9 +146,14 @@ class Outbox:
 
     @property
     def is_clogged(self) -> bool:
-        """Whether more than there is room for waits to be written: the browser does not read."""
-        return (
-            self.unwritten_bytes > self._most_bytes or len(self._unwritten) > self._most_messages
+        """
+        Whether more than there is room for waits to be written: the browser does not read.
+
+        What it found here when it came counts only if it has grown since.
+        """
+        messages, size = self._found
+        return self.unwritten_bytes > max(self._most_bytes, size) or len(self._unwritten) > max(
+            self._most_messages, messages
         )
 
     def add(self, item: Item, freed: int = 0) -> None:
@@ -270,6 +277,7 @@ class Outbox:
         self.is_attached = True
         self._unwritten = deque(self._items.values())
         self.unwritten_bytes = self.bytes
+        self._found = (len(self._unwritten), self.unwritten_bytes)
 
     def detach(self) -> None:
         """Take note that there is no socket: from now on there is only so much room."""

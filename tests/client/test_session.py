@@ -218,6 +218,14 @@ class AttachTests(SessionTestCase):
         self.assertEqual(actions, [Deliver(Push(b"again", False))])
         self.assertEqual(self.headers(self.tick(2.0)), [{"type": "ack", "ack": 1}])
 
+    def test_much_is_acknowledged_early(self) -> None:
+        """A quarter of the window's bytes is acknowledged at once: the gateway has to keep them."""
+        self.online(window_bytes=4000)
+        self.assertEqual(self.headers(self.hear({"type": "push", "s": 1}, b"x" * 999)), [])
+        actions = self.hear({"type": "push", "s": 2}, b"x")
+        self.assertEqual(self.headers(actions), [{"type": "ack", "ack": 2}])
+        self.assertEqual(self.headers(self.hear({"type": "push", "s": 3}, b"x")), [])
+
     def test_lost_pushes(self) -> None:
         """What the gateway could not keep is counted, and its numbers are passed over."""
         self.online()

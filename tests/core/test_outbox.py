@@ -243,6 +243,14 @@ class RoomTests(SynchronousTestCase):
         one.add(push())
         self.assertTrue(one.is_clogged)
 
+    def test_what_waited_does_not_clog(self) -> None:
+        """A browser that comes back to more than a window has the time to read it."""
+        one = outbox(*(result(n) for n in range(1, 8)), attached=False, most_messages=4)
+        one.attach()
+        self.assertFalse(one.is_clogged)
+        one.add(push())
+        self.assertTrue(one.is_clogged)
+
     def test_results_become_over_budget(self) -> None:
         """While the browser is away the latest results have to go, where nobody can be held
         back; each is told."""

@@ -219,7 +219,7 @@ class AttachTests(SessionTestCase):
         self.assertEqual(self.headers(self.tick(2.0)), [{"type": "ack", "ack": 1}])
 
     def test_much_is_acknowledged_early(self) -> None:
-        """A quarter of the window's bytes is acknowledged at once: the gateway has to keep them."""
+        """A quarter of the bytes of a window is acknowledged at once: the gateway keeps them."""
         self.online(window_bytes=4000)
         self.assertEqual(self.headers(self.hear({"type": "push", "s": 1}, b"x" * 999)), [])
         actions = self.hear({"type": "push", "s": 2}, b"x")

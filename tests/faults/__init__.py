@@ -16,7 +16,7 @@ Nothing here shares code with the gateway. The pieces, from the bottom up:
              got and wrote. `places` has it listen or dial in, and obey commands from outside;
              `process` runs it as a process that can be killed.
 `proxy`      A TCP proxy that cuts, resets, half-closes or stalls at a given byte.
-`browsers`   The two dialects (`browser_v1`, `browser_v2`), over sockets that come and go (`doors`);
+`browsers`   The dialects (`browser_v1`, `browser_v2`), over sockets that come and go (`doors`);
              each with its book (`books`): what it handed over, what came of it, and every broken
              rule that it saw.
 `evidence`   Books, ledgers and the proxies' troubles, put together: what was sure to arrive?

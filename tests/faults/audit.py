@@ -56,6 +56,15 @@ def sent_twice(evidence: Evidence) -> Iterator[str]:
             yield f"{id_} came to an engine {len(arrivals)} times: on {links}"
 
 
+def strange(evidence: Evidence) -> Iterator[str]:
+    """Engines get nothing but what browsers have handed over, in words of their dialect."""
+    for event in evidence.events:
+        if event["e"] == "got" and event["id"] is None:
+            yield f"a message came on {event['link']} that asks for nothing: key {event['key']}"
+        elif event["e"] == "bad":
+            yield f"a frame came on {event['link']} that is none of the dialect: {event['what']}"
+
+
 def told_untruly(evidence: Evidence) -> Iterator[str]:
     """An outcome says truly whether the engine has, may have or has not seen the message."""
     for message in evidence.messages.values():
@@ -192,6 +201,7 @@ def pushes_lost(evidence: Evidence) -> Iterator[str]:
 CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     complaints,
     without_outcome,
+    strange,
     sent_twice,
     told_untruly,
     told_late,

@@ -270,6 +270,10 @@ class AuditTests(TestCase):
         """Nothing comes to an engine that nobody has handed over."""
         self.got(9, 10.0)
         self.assert_found("3.1-9 came to an engine, and nobody has handed it over")
+        self.events[-1]["id"] = None
+        self.assert_found("asks for nothing: key SID.9")
+        self.events[-1] = {"e": "bad", "t": 10.0, "link": "e1/1", "what": "b'x'"}
+        self.assert_found("none of the dialect")
 
     def test_outcomes_have_names(self) -> None:
         """An outcome is called what the wire calls it."""

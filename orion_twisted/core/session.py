@@ -173,6 +173,8 @@ class Session:
         self._turn(Turn.END)
         pending = self.ledger.pending
         self._budget.change(-len(self.ledger.entries), -self.ledger.pending_bytes)
+        for entry in self.ledger.entries.values():
+            entry.outcome = None  # which knows its entry: a cycle, with all of its payload
         self.ledger = Ledger()
         self.outbox.clear()
         self._asides.clear()

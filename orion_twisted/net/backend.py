@@ -70,6 +70,7 @@ class LinkFactory(ReconnectingClientFactory):
         self.link: BackendLink | None = None
         self._announced: set[BackendLink] = set()  # the owner knows them, and not yet their end
         self.reconnects = True
+        self._is_over = False
 
     def start(self) -> None:
         """Dial."""
@@ -81,6 +82,16 @@ class LinkFactory(ReconnectingClientFactory):
         if self.link is not None:
             self.link.finish()
             self.connector.left()
+        self._be_over()
+
+    def _be_over(self) -> None:
+        """Cut the cycles of references, if nothing is left that could come."""
+        is_waiting = self.continueTrying or self.connector.is_dialling
+        if not (is_waiting or self._announced or self._is_over):
+            self._is_over = True
+            self.link = None
+            self.connector.retire()
+            del self.owner, self._build
 
     def build_link(self) -> BackendLink:
         """Return a link for one attempt."""
@@ -114,6 +125,7 @@ class LinkFactory(ReconnectingClientFactory):
         if link in self._announced:
             self._announced.remove(link)
             self.owner.link_gone()
+        self._be_over()
 
     def link_lost(self, link: BackendLink, loss: Loss, reason: Failure) -> None:
         if self.link is not link:
@@ -239,6 +251,15 @@ class EndpointConnector:
 
     def disconnect(self) -> None:
         self.stopConnecting()
+
+    @property
+    def is_dialling(self) -> bool:
+        """Whether an attempt is under way."""
+        return self._attempt is not None or self._protocol is not None
+
+    def retire(self) -> None:
+        """Let go of the factory: it will never dial again."""
+        del self._factory
 
     def getDestination(self) -> Any:
         """Return the endpoint string of the last attempt, for logs."""

@@ -20,6 +20,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.main import CONNECTION_LOST
 from twisted.protocols.policies import ProtocolWrapper
+from twisted.python.failure import Failure
 
 LEAST_READ = 64 * 1024
 """Bytes that are read at a time in the beginning, as Twisted does: with more, small messages
@@ -115,11 +116,25 @@ class _AdaptiveReads(tcp.Connection):
             self._small_reads = 0
 
 
+class _Dialled(tcp.BaseClient):
+    """A connection that we have dialled."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        super().connectionLost(reason)
+        # Who has dialled and who is called know each other, and an endpoint its dialler: cycles.
+        # It may have dialled again by now.
+        connector: Any = vars(self).pop("connector", None)
+        if connector is not None and connector.transport is self:
+            factory, connector.transport = connector.factory, None
+            if getattr(factory, "_connector", None) is connector:
+                factory._connector = None
+
+
 class EagerServer(_EagerWrites, _AdaptiveReads, tcp.Server):
     stock = tcp.Server
 
 
-class EagerClient(_EagerWrites, _AdaptiveReads, tcp.Client):
+class EagerClient(_EagerWrites, _AdaptiveReads, _Dialled, tcp.Client):
     stock = tcp.Client
 
 
@@ -143,7 +158,7 @@ class EagerUNIXServer(_EagerUNIX, unix.Server):
     stock = unix.Server
 
 
-class EagerUNIXClient(_EagerUNIX, unix.Client):
+class EagerUNIXClient(_EagerUNIX, _Dialled, unix.Client):
     stock = unix.Client
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from OpenSSL import SSL
 from OpenSSL.SSL import Error, WantReadError, ZeroReturnError
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
@@ -140,6 +140,17 @@ class LeanTLSProtocol(TLSMemoryBIOProtocol):
             if self._aborted or self._lostTLSConnection:
                 return
             super().dataReceived(data[start : start + PIECE])
+
+    def _tlsShutdownFinished(self, reason: Failure | None) -> None:
+        if reason is not None:
+            # Twisted keeps it in a frame that its traceback holds: a cycle, for each browser that
+            # goes without a close_notify.
+            reason.cleanFailure()
+        super()._tlsShutdownFinished(reason)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(reason)
+        self._producer = None  # it may know whoever we are the transport of
 
     def write(self, data: bytes) -> None:
         if type(data) is not bytes:

@@ -54,6 +54,8 @@ may be gone, and only its system be there."""
 MOST_PIECES = 64
 """How many pieces of a message are kept apart, until they are put together: each takes 35 bytes
 and more beside what is in it, and there may be as many of them as bytes."""
+FIRST_CONTROL = 8
+"""The opcodes of control frames begin here (RFC 6455 section 5.2)."""
 MAX_REASON = 123
 """Bytes of a close reason (RFC 6455 section 5.5: a control frame holds 125)."""
 
@@ -215,8 +217,13 @@ class BrowserProtocol(WebSocketServerProtocol):
 
     @property
     def _has_begun(self) -> bool:
-        """Whether a message has begun and is not whole."""
-        return bool(self.inside_message)
+        """Whether a message has begun and is not whole, perhaps with the head of a frame only."""
+        if self.inside_message:
+            return True
+        waits_for_us = self._paused or self._resting is not None
+        if waits_for_us or self.current_frame is not None or not self.data:
+            return False
+        return bool(self.data[0] & 0x0F < FIRST_CONTROL)
 
     def _message_too_slow(self, messages: int) -> None:
         self._unfinished = None

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from twisted.internet import tcp, unix
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import IPullProducer
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import ClientFactory, Factory, Protocol
 from twisted.internet.testing import StringTransport
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.trial.unittest import SynchronousTestCase
@@ -372,6 +372,35 @@ class EndTests(LoopTestCase):
         self.peer.shutdown(socket.SHUT_WR)
         self.assertEqual(self.lost(), "ConnectionDone")
         self.assertEqual(self.protocol.told, ["ConnectionDone"])
+
+    def test_dialler(self) -> None:
+        """Who has dialled may dial again in the moment of the loss; else it forgets us."""
+        protocols = [Recorder(), Recorder()]
+        peers = []
+        left = protocols.copy()
+        factory = ClientFactory()
+        factory.noisy = False
+        factory.buildProtocol = lambda _: left.pop(0)  # type: ignore[method-assign]
+
+        def again(connector: Any, _: object) -> None:
+            if left:
+                connector.connect()
+
+        factory.clientConnectionLost = again  # type: ignore[method-assign]
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            where = listener.getsockname()
+            connector = self.loop.reactor.connectTCP(*where, factory)
+            for protocol in protocols:
+                self.loop.until(lambda each=protocol: each.transport is not None, "it connects")
+                peers.append(listener.accept()[0])
+                make_eager(protocol.transport)
+                self.assertIs(connector.transport, protocol.transport)
+                protocol.transport.write(b"hello")
+                self.assertEqual(peers[-1].recv(10), b"hello")
+                peers[-1].close()
+                self.loop.until(lambda each=protocol: each.told, "it is lost")
+        self.assertIsNone(connector.transport)
+        self.assertEqual([each.told for each in protocols], [["ConnectionDone"]] * 2)
 
     def test_from_inside_a_read(self) -> None:
         """Messages that a protocol writes, and its close, while it is being read to."""

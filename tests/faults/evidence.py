@@ -7,7 +7,7 @@ It answers one question that the ledgers alone cannot: was what an engine wrote 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from attrs import Factory, define, field, frozen
@@ -65,18 +65,6 @@ class LinkLife:
         ends = [each.start for each in self.troubles if each.kind != "stall"]
         ends += [each for each in (self.down, self.ended) if each is not None]
         return any(end <= at + AT_ONCE for end in ends)
-
-    def breaks(self) -> list[tuple[float, float]]:
-        """Return between which instants the gateway has noticed that the link is gone."""
-        found = [
-            (each.start, each.end + HALF_FOR)
-            for each in self.troubles
-            if each.kind != "stall" or each.end - each.start > ARRIVES_WITHIN
-        ]
-        if self.down is not None:
-            # An engine that hangs notices it later than the gateway; a gateway under load, too.
-            found.append((self.down - NOTICED_WITHIN, self.down + ARRIVES_WITHIN))
-        return found
 
     def arrival(self, written: float, slack: float) -> float | None:
         """
@@ -144,7 +132,7 @@ class Evidence:
 
     books: Sequence[Book]
     events: Sequence[Event]
-    troubles: Iterable[Trouble] = ()
+    troubles: Sequence[Trouble] = ()
     deadline: float = 30.0
     limit: int = 64 * 1024
     pauses: Sequence[tuple[float, float]] = ()
@@ -155,6 +143,7 @@ class Evidence:
     tried: dict[str, set[int]] = field(init=False)
     answers: dict[str, list[Write]] = field(init=False)
     pushes: dict[str, list[Write]] = field(init=False)
+    _breaks: list[tuple[float, float]] = field(init=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
         self.messages = {each.order.id: each for book in self.books for each in book.messages}
@@ -164,6 +153,7 @@ class Evidence:
         self._read_links()
         for event in self.events:
             self._read(event)
+        self._breaks = list(self._find_breaks())
 
     def _read_links(self) -> None:
         for event in self.events:
@@ -230,8 +220,14 @@ class Evidence:
 
     def some_link_broke(self, since: float, until: float) -> bool:
         """Say whether any link ended, or was about to, between two instants."""
-        return any(
-            start <= until and end >= since
-            for link in self.links.values()
-            for start, end in link.breaks()
-        )
+        return any(start <= until and end >= since for start, end in self._breaks)
+
+    def _find_breaks(self) -> Iterator[tuple[float, float]]:
+        """Yield between which instants the gateway has noticed that a link was gone."""
+        for trouble in self.troubles:
+            if trouble.kind != "stall" or trouble.end - trouble.start > ARRIVES_WITHIN:
+                yield trouble.start, trouble.end + HALF_FOR
+        for link in self.links.values():
+            if link.down is not None:
+                # An engine that hangs notices it late; a gateway under load does, too.
+                yield link.down - NOTICED_WITHIN, link.down + ARRIVES_WITHIN

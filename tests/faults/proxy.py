@@ -55,7 +55,8 @@ class Trouble:
 
     Attributes:
         ports: of the side that had dialled the proxy, and of the proxy where it dialled on.
-        kind: of the blow; ``ended``: one of the sides has ended it, and the proxy passes that on.
+        kind: of the blow; ``ended``: one of the sides has ended it, or was not there at all, and
+            the proxy passes that on.
         start: when it happened.
         end: when the stall was over; for all else the same as ``start``.
     """
@@ -163,6 +164,8 @@ class _Pair:
                 lambda: self.sides[1], "127.0.0.1", self._proxy.target
             )
         except OSError:
+            self.ports = self._both_ports()
+            self._note_end()
             self.sides[0].reset()
             return
         if self.sides[0].transport is None:

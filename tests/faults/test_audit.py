@@ -129,6 +129,10 @@ class AuditTests(TestCase):
         self.assert_found("though no link broke")
         self.events[-1]["t"] = 10.5
         self.assertEqual(self.found(), [])
+        self.events.pop()
+        # One that the proxy took, and the engine refused, never came to the engine's ledger.
+        self.troubles = [Trouble((7777, 0), "ended", 10.6, 10.6)]
+        self.assertEqual(self.found(), [])
 
     def test_notification_lost_without_a_break(self) -> None:
         """What was sent comes, as long as the links are whole."""

@@ -113,6 +113,18 @@ class ProxyTests(IsolatedAsyncioTestCase):
         await self.proxy.close()
         await self.asyncSetUp()
 
+    async def test_nobody_there(self) -> None:
+        """Who is to be led to a port where nobody listens is reset, and that is noted."""
+        self.proxy.target = free_port()
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.proxy.port)
+        with self.assertRaises(ConnectionResetError):
+            await asyncio.wait_for(reader.read(), 5)
+        ours = writer.get_extra_info("sockname")[1]
+        writer.close()
+        self.assertEqual(
+            [(each.kind, each.ports[0]) for each in self.proxy.troubles], [("ended", ours)]
+        )
+
     async def test_stall(self) -> None:
         """Nothing passes for so long; then all of it does."""
         began = time.monotonic()

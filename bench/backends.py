@@ -16,6 +16,7 @@ import select
 import socket
 import struct
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ class Echo:
         return data
 
 
-class Framed:
+class Framed(ABC):
     """Answers frame by frame; the frames begin with their length in four bytes."""
 
     def __init__(self) -> None:
@@ -56,8 +57,9 @@ class Framed:
         del buffer[:at]
         return b"".join(answers)
 
+    @abstractmethod
     def answer(self, payload: bytes) -> bytes | None:
-        raise NotImplementedError
+        """Return the answer to a frame, if it has one."""
 
 
 class OrionV1(Framed):

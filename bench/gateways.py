@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -51,7 +52,7 @@ class Missing(Exception):
 
 
 @frozen(kw_only=True)
-class Gateway:
+class Gateway(ABC):
     """
     One gateway.
 
@@ -77,6 +78,7 @@ class Gateway:
     subprotocol: str | None = None
     only: tuple[str, ...] = ()
 
+    @abstractmethod
     def version(self) -> str:
         """
         Return what is measured, with its version.
@@ -84,8 +86,8 @@ class Gateway:
         Raises:
             Missing: it is not on this machine.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def command(self, place: Place) -> list[str]:
         """
         Return how it is started; what it reads is written before.
@@ -93,7 +95,6 @@ class Gateway:
         Raises:
             Missing: it cannot run here.
         """
-        raise NotImplementedError
 
     def environment(self) -> Mapping[str, str]:
         """Return what its environment has besides."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import zlib
+from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 import msgspec
@@ -103,8 +104,8 @@ class Cycle:
         self.reply_size = len(self.replies) // (2 * self.count)
 
 
-class FrameTalk:
-    """What all talks have in common: control frames and fragments."""
+class FrameTalk(ABC):
+    """What all talks have in common: frames as they come, and those of control."""
 
     def __init__(self, framing: Framing) -> None:
         self.opening = b""
@@ -122,8 +123,22 @@ class FrameTalk:
     def receive(self, data: bytes) -> int:
         return sum([self._frame(frame) for frame in self._reader.feed(data)])
 
+    @abstractmethod
     def _frame(self, frame: Frame) -> int:
         """Return how many replies end with a frame."""
+
+    def _control(self, frame: Frame) -> None:
+        if frame.opcode == CLOSE:
+            code = int.from_bytes(frame.payload[:2], "big") or 1005
+            raise Closed(f"a connection was closed with {code}")
+        if frame.opcode == PING:
+            self.answers += self._framing.request(frame.payload, PONG)
+
+
+class MessageTalk(FrameTalk):
+    """A talk whose replies are messages, each in one frame or in fragments."""
+
+    def _frame(self, frame: Frame) -> int:
         opcode = frame.opcode
         if opcode >= CLOSE:
             self._control(frame)
@@ -141,18 +156,12 @@ class FrameTalk:
         self._fragments, self._opcode = [], None
         return self._message(first, whole)
 
-    def _control(self, frame: Frame) -> None:
-        if frame.opcode == CLOSE:
-            code = int.from_bytes(frame.payload[:2], "big") or 1005
-            raise Closed(f"a connection was closed with {code}")
-        if frame.opcode == PING:
-            self.answers += self._framing.request(frame.payload, PONG)
-
+    @abstractmethod
     def _message(self, opcode: int, payload: bytes) -> int:
-        raise NotImplementedError
+        """Return how many replies end with a message."""
 
 
-class EchoTalk(FrameTalk):
+class EchoTalk(MessageTalk):
     """
     The same message comes back, in one message.
 
@@ -250,7 +259,7 @@ class StreamTalk(FrameTalk):
         return count
 
 
-class OrionV1Talk(FrameTalk):
+class OrionV1Talk(MessageTalk):
     """
     JSON objects with ``@MSGID``, answered in their order by objects with ``msgID``.
 
@@ -293,7 +302,7 @@ class OrionV1Talk(FrameTalk):
         return 1
 
 
-class OrionV2Talk(FrameTalk):
+class OrionV2Talk(MessageTalk):
     """
     A session of its own: numbered requests under a header line, answered in their order.
 

@@ -9,6 +9,7 @@ inside of what it calls.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from enum import Enum, auto
 
 from attrs import field, frozen
@@ -118,7 +119,7 @@ TRANSITIONS: dict[tuple[Phase, Happening], Phase] = {
 }
 
 
-class Conversation:
+class Conversation(ABC):
     """
     Base of the two dialects.
 
@@ -222,25 +223,25 @@ class Conversation:
 
     # What a dialect has to say
 
+    @abstractmethod
     def _attach(self, now: float, token: str | None) -> list[Action]:
         """Return what a new socket begins with."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _read(self, message: bytes, is_binary: bool, now: float) -> list[Action]:
         """Take one message of the gateway."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _write(self, message: Message, now: float) -> Send:
         """Return a message as it goes over the wire, under its number."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _left_alone(self, now: float) -> list[Action]:
         """The socket is gone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _farewell(self) -> list[Action]:
         """Return the last words on a socket."""
-        raise NotImplementedError
 
     def _due(self, now: float) -> list[Action]:
         """Do what else is due."""

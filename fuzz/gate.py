@@ -33,6 +33,7 @@ from orion_twisted.core.handshake import (
     Upgrade,
     decide,
 )
+from orion_twisted.core.settings import Tenant
 from orion_twisted.web.gate import Admission, HttpGate
 from orion_twisted.web.heads import END_OF_HEAD
 from orion_twisted.web.site import KEEP_ALIVE, PageSite
@@ -43,6 +44,9 @@ DEADLINE = 5.0
 MARK = b"\x00a-WebSocket\x00"
 """What the gate hands on first, in place of a handshake."""
 SECRET = b"nobody's business"
+TENANT = Tenant(
+    hosts=("localhost",), backend=("tcp:192.0.2.1:1",), embed_in=("https://*.shop.example",)
+)
 
 _folder = TemporaryDirectory(prefix="orion-fuzz-")
 atexit.register(_folder.cleanup)
@@ -72,6 +76,7 @@ SEEDS = tuple(
         UPGRADE + b"\r\nframes",
         page(b"/") + page(b"/assets/app-0aB1cD2e.js", b"Accept-Encoding: br") + UPGRADE + b"\r\n.",
         page(b"/sub?a=b") + page(b"/sub/", b"Range: bytes=2-3") + page(b"/route/7"),
+        page(b"/.well-known/orion-bridge.json") + page(b"/.well-known/orion-bridge.json/"),
         page(b"/%2e%2e/secret.txt") + page(b"/.hidden") + page(b"/..%2fsecret.txt"),
         page(b"/", method=b"HEAD") + page(b"/nothing.js", method=b"HEAD") + b"GET /\n",
         page(b"/", b"Connection: close") + page(b"/"),
@@ -99,7 +104,7 @@ class Door:
     """A doorkeeper who lets in whatever may come in, and takes down what it is told."""
 
     def __init__(self, clock: MemoryReactorClock) -> None:
-        self.site = PageSite(Path(_folder.name, "site"), ("https://*.shop.example",), clock)
+        self.site = PageSite(Path(_folder.name, "site"), TENANT, clock)
         self.owner = Owner()
         self.methods: list[str] = []
         self.refusals: list[Refused] = []

@@ -164,7 +164,7 @@ class Gateway(MultiService):
             name: socket_factory(limits, around) for name, around in self._around.items()
         }
         self._sites = {
-            tenant.name: PageSite(Path(tenant.site), tenant.embed_in, clock)
+            tenant.name: PageSite(Path(tenant.site), tenant, clock)
             for tenant in settings.tenants
             if tenant.site is not None
         }

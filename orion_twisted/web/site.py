@@ -20,6 +20,8 @@ from twisted.web.server import Request as SiteRequest
 from twisted.web.server import Site
 
 from orion_twisted.core.handshake import frame_ancestors
+from orion_twisted.core.settings import Tenant
+from orion_twisted.web.facts import FACTS_PATH, Facts, facts_of
 from orion_twisted.web.pages import NOT_THERE, UNKNOWN_TYPE, PageFolder, is_route
 
 KEEP_ALIVE = 60
@@ -113,25 +115,29 @@ class PageChannel(HTTPChannel):
 
 class PageSite(Site):
     """
-    The pages of one folder.
+    The pages of one folder, and what they may know of their tenant.
 
     Args:
         folder: where they are.
-        embed_in: whose pages may show them in a frame; empty for those of their own origin.
+        tenant: whose; its ``embed_in`` says which pages may show them in a frame.
         reactor: for timers.
     """
 
-    def __init__(self, folder: Path, embed_in: tuple[str, ...], reactor: IReactorTime) -> None:
+    def __init__(self, folder: Path, tenant: Tenant, reactor: IReactorTime) -> None:
         super().__init__(
             PageFolder(str(folder), UNKNOWN_TYPE), timeout=KEEP_ALIVE, reactor=reactor
         )
         self.displayTracebacks = False
         self._reactor = reactor
-        self.policy = POLICY + frame_ancestors(embed_in)
+        self._facts = Facts(facts_of(tenant))
+        self.policy = POLICY + frame_ancestors(tenant.embed_in)
         self.headers = (
             *PAGE_HEADERS,
             (b"Content-Security-Policy", self.policy),
-            (b"Cross-Origin-Resource-Policy", b"cross-origin" if embed_in else b"same-origin"),
+            (
+                b"Cross-Origin-Resource-Policy",
+                b"cross-origin" if tenant.embed_in else b"same-origin",
+            ),
         )
 
     def getResourceFor(self, request: SiteRequest) -> IResource:
@@ -139,8 +145,12 @@ class PageSite(Site):
         Find the file of a path, or the site's own page for one that its script understands.
 
         A folder without an index is no page: to tell it from nothing would show what is there.
+        The facts come from the settings even where the folder has a file of their name: a page
+        that was built with other settings must not be led by them.
         """
         names = tuple(request.postpath or ())
+        if names == FACTS_PATH:
+            return self._facts
         page: IResource = super().getResourceFor(request)
         if isinstance(page, PageFolder) and page.is_bare():
             page = NOT_THERE

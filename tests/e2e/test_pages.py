@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import socket
 from contextlib import closing
 from typing import ClassVar
@@ -92,6 +93,17 @@ class PageTests(GatewayTestCase):
             self.assertEqual(answer.headers["content-type"], "text/javascript")
             self.assertEqual(answer.headers["vary"], "Accept-Encoding")
             self.assertIn("immutable", answer.headers["cache-control"])
+
+    def test_facts(self) -> None:
+        """A page asks its own host where the WebSocket is, and who may show the page."""
+        address = "/.well-known/orion-bridge.json"
+        answer = self.get(address)
+        self.assertEqual(
+            json.loads(answer.body), {"path": "/ws", "mode": "relay", "embed_in": [SHOP]}
+        )
+        self.assertEqual(answer.headers["cache-control"], "no-cache")
+        again = self.get(address, f"If-None-Match: {answer.headers['etag']}")
+        self.assertEqual((again.status, again.body), (304, b""))
 
     def test_addresses(self) -> None:
         """An address inside the application is its page; what is missing or hidden is 404."""

@@ -145,11 +145,11 @@ class PageTestCase(GateTestCase):
         self.addCleanup(temporary.cleanup)
         self.outside = Path(temporary.name)
         self.folder = self.outside / "shop"
-        for name in ("shop", "other"):
-            root = self.outside / name
+        for tenant in (SHOP, OTHER):
+            root = self.outside / tenant.name
             root.mkdir()
-            (root / "index.html").write_text(f"<h1>{name}</h1>")
-            self.door.sites[name] = PageSite(root, (), self.clock)
+            (root / "index.html").write_text(f"<h1>{tenant.name}</h1>")
+            self.door.sites[tenant.name] = PageSite(root, tenant, self.clock)
         # Files are sent by a cooperator, which has a turn of the reactor for each piece.
         cooperator = task.Cooperator(scheduler=lambda call: self.clock.callLater(0, call))
         self.patch(task, "_theCooperator", cooperator)

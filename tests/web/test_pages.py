@@ -10,6 +10,7 @@ from io import FileIO
 from typing import Any, BinaryIO
 from unittest.mock import patch
 
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from OpenSSL.SSL import TLS_METHOD, Connection, Context, WantReadError
@@ -24,13 +25,14 @@ from orion_twisted.web.pages import ASK_FIRST, FOREVER, Form, cache_control, is_
 from orion_twisted.web.site import KEEP_ALIVE, PAGE_HEADERS, PageSite
 from tests.certificates import authority, issue
 from tests.transports import EVERYTHING, Pipe, pending
-from tests.web.door import Answer, head
+from tests.web.door import SHOP, Answer, head
 from tests.web.test_site import FUTURE, LARGEST, SiteTestCase
 
 PAST = "Thu, 01 Jan 1970 00:00:00 GMT"
 PIECE = NoRangeStaticProducer.bufferSize
 """Bytes that are read from a file at once."""
 SHOP_PAGE = b"<h1>shop</h1>"
+FACTS = "/.well-known/orion-bridge.json"
 
 
 class FileTestCase(SiteTestCase):
@@ -594,6 +596,8 @@ class HeadersTests(FileTestCase):
             (b"206", "/app.js", "Range: bytes=0-1"),
             (b"302", "/sub"),
             (b"304", "/app.js", f"If-None-Match: {tag}"),
+            (b"200", FACTS),
+            (b"304", FACTS, "If-None-Match: *"),
             (b"404", "/nothing.js"),
             (b"416", "/app.js", "Range: bytes=99-"),
         ):
@@ -623,7 +627,7 @@ class HeadersTests(FileTestCase):
     def test_for_a_shop(self) -> None:
         """With it, nothing keeps the shop from showing them in a frame, errors included."""
         shops = ("https://shop1.cafe24.com", "https://shop.example")
-        self.door.sites["shop"] = PageSite(self.folder, shops, self.clock)
+        self.door.sites["shop"] = PageSite(self.folder, evolve(SHOP, embed_in=shops), self.clock)
         self.assert_headers(" ".join(shops).encode(), b"cross-origin")
 
     def test_nothing_in_the_log(self) -> None:

@@ -1,0 +1,133 @@
+/** What each change does to a report: the same as in the engine, or the two would drift apart. */
+
+import { checkId, completed, Refused, withProperties } from "./properties";
+import type { Change, Page, PageInput, PageObject, Report, Table } from "./types";
+
+export const MOST_PAGES = 20;
+export const MOST_OBJECTS = 500;
+export const MOST_COLUMNS = 100;
+export const MOST_ROWS = 5_000;
+
+/** Return the report after all of the changes, or throw `Refused` and leave it as it was. */
+export function changed(report: Report, changes: readonly Change[]): Report {
+  if (changes.length === 0) throw new Refused("an edit without changes");
+  return changes.reduce(changedOnce, report);
+}
+
+function changedOnce(report: Report, change: Change): Report {
+  switch (change.op) {
+    case "insert": {
+      const page = report.pages.findIndex((each) => each.id === change.page);
+      if (page < 0) throw new Refused(`there is no page ${change.page}`);
+      const object = completed(change.object);
+      checkFree(report, object.id);
+      const objects = report.pages[page]!.objects;
+      if (objects.length >= MOST_OBJECTS)
+        throw new Refused(`a page has ${MOST_OBJECTS} objects at most`);
+      return onPage(report, page, inserted(objects, object, change.at));
+    }
+    case "set": {
+      const [page, index] = locate(report, change.id);
+      const objects = [...report.pages[page]!.objects];
+      objects[index] = withProperties(objects[index]!, change.set);
+      return onPage(report, page, objects);
+    }
+    case "remove": {
+      const [page, index] = locate(report, change.id);
+      return onPage(report, page, without(report.pages[page]!.objects, index));
+    }
+    case "order": {
+      const [page, index] = locate(report, change.id);
+      const objects = report.pages[page]!.objects;
+      return onPage(report, page, inserted(without(objects, index), objects[index]!, change.at));
+    }
+    case "insert_page": {
+      if (report.pages.length >= MOST_PAGES)
+        throw new Refused(`a report has ${MOST_PAGES} pages at most`);
+      const page = completedPage(report, change.page);
+      return { ...report, pages: inserted(report.pages, page, change.at) };
+    }
+    case "remove_page": {
+      const index = report.pages.findIndex((each) => each.id === change.id);
+      if (index < 0) throw new Refused(`there is no page ${change.id}`);
+      if (report.pages.length === 1) throw new Refused("a report keeps its last page");
+      return { ...report, pages: without(report.pages, index) };
+    }
+    case "rename":
+      if (typeof change.name !== "string" || change.name.length < 1 || change.name.length > 100)
+        throw new Refused("a name has 1 to 100 characters");
+      return { ...report, name: change.name };
+    case "data":
+      return { ...report, data: change.data === null ? null : checkTable(change.data) };
+    default:
+      throw new Refused("there is no such change");
+  }
+}
+
+/** Say on which page an object is, and at which place, or refuse. */
+export function locate(report: Report, id: string): readonly [page: number, index: number] {
+  for (const [number, page] of report.pages.entries()) {
+    const index = page.objects.findIndex((each) => each.id === id);
+    if (index >= 0) return [number, index];
+  }
+  throw new Refused(`there is no object ${id}`);
+}
+
+export function find(report: Report, id: string): PageObject | undefined {
+  for (const page of report.pages) {
+    const object = page.objects.find((each) => each.id === id);
+    if (object) return object;
+  }
+  return undefined;
+}
+
+function completedPage(report: Report, input: PageInput): Page {
+  checkId(input.id);
+  checkFree(report, input.id);
+  const { width = 595, height = 842 } = input;
+  if (![width, height].every((length) => length >= 10 && length <= 14_400))
+    throw new Refused("a page measures 10 to 14400 points");
+  const objects = (input.objects ?? []).map(completed);
+  if (objects.length > MOST_OBJECTS)
+    throw new Refused(`a page has ${MOST_OBJECTS} objects at most`);
+  const seen = new Set([input.id]);
+  for (const { id } of objects) {
+    checkFree(report, id);
+    if (seen.has(id)) throw new Refused(`${id} is there twice`);
+    seen.add(id);
+  }
+  return { id: input.id, width, height, objects };
+}
+
+function checkFree(report: Report, id: string): void {
+  if (report.pages.some((page) => page.id === id || page.objects.some((each) => each.id === id)))
+    throw new Refused(`there is already a ${id}`);
+}
+
+export function checkTable(table: Table): Table {
+  const { columns, rows } = table;
+  if (columns.length > MOST_COLUMNS || rows.length > MOST_ROWS)
+    throw new Refused(`a table has ${MOST_COLUMNS} columns and ${MOST_ROWS} rows at most`);
+  if (new Set(columns).size !== columns.length)
+    throw new Refused("two columns have the same name");
+  if (rows.some((row) => row.length !== columns.length))
+    throw new Refused("a row is not as long as the head");
+  return table;
+}
+
+function onPage(report: Report, page: number, objects: readonly PageObject[]): Report {
+  const pages = [...report.pages];
+  pages[page] = { ...pages[page]!, objects };
+  return { ...report, pages };
+}
+
+function inserted<T>(list: readonly T[], one: T, at: number | undefined): T[] {
+  if (at === undefined) return [...list, one];
+  if (!Number.isInteger(at) || at < 0 || at > list.length)
+    throw new Refused("there is no such place");
+  return [...list.slice(0, at), one, ...list.slice(at)];
+}
+
+function without<T>(list: readonly T[], index: number): T[] {
+  return list.filter((_, each) => each !== index);
+}

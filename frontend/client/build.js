@@ -1,0 +1,57 @@
+/** Builds what is published: ES modules that share their code, a UMD file, and the shop's script. */
+import { build } from "vite";
+
+const at = (path) => new URL(path, import.meta.url).pathname;
+const base = { root: at("."), configFile: false, logLevel: "warn" };
+const output = { outDir: at("dist"), emptyOutDir: false, target: "es2022", minify: true };
+
+/** Return the options of one build; `write: false` has it return what it would write. */
+export const builds = {
+  modules: {
+    ...base,
+    build: {
+      ...output,
+      emptyOutDir: true,
+      minify: false,
+      lib: {
+        entry: {
+          index: at("src/index.ts"),
+          shim: at("src/shim.ts"),
+          react: at("src/react.ts"),
+          frame: at("src/frame.ts"),
+          "embed-module": at("src/embed/index.ts"),
+        },
+        formats: ["es"],
+      },
+      rolldownOptions: { external: ["react"] },
+    },
+  },
+  umd: {
+    ...base,
+    build: {
+      ...output,
+      lib: {
+        entry: at("src/index.ts"),
+        formats: ["umd"],
+        name: "OrionBridge",
+        fileName: () => "orion-client.umd.cjs",
+      },
+    },
+  },
+  embed: {
+    ...base,
+    build: {
+      ...output,
+      lib: {
+        entry: at("src/embed/global.ts"),
+        formats: ["iife"],
+        name: "OrionEditor",
+        fileName: () => "embed.js",
+      },
+    },
+  },
+};
+
+if (process.argv[1] === at("build.js")) {
+  for (const each of Object.values(builds)) await build(each);
+}

@@ -1,17 +1,52 @@
 /** What each change does to a report: the same as in the engine, or the two would drift apart. */
 
-import { checkId, completed, Refused, withProperties } from "./properties";
+import {
+  checkId,
+  completed,
+  isCell,
+  isColumnName,
+  isName,
+  Refused,
+  withProperties,
+} from "./properties";
 import type { Change, Page, PageInput, PageObject, Report, Table } from "./types";
 
 export const MOST_PAGES = 20;
 export const MOST_OBJECTS = 500;
-export const MOST_COLUMNS = 100;
-export const MOST_ROWS = 5_000;
+export const MOST_COLUMNS = 50;
+export const MOST_CHANGES = 500;
+export const MOST_ROWS = 2_000;
 
 /** Return the report after all of the changes, or throw `Refused` and leave it as it was. */
 export function changed(report: Report, changes: readonly Change[]): Report {
-  if (changes.length === 0) throw new Refused("an edit without changes");
+  if (changes.length < 1 || changes.length > MOST_CHANGES)
+    throw new Refused(`an edit has 1 to ${MOST_CHANGES} changes`);
+  for (const change of changes) checkMembers(change);
   return changes.reduce(changedOnce, report);
+}
+
+/** The members of each change; those with a question mark may be left out. */
+const MEMBERS: Readonly<Record<string, readonly string[]>> = {
+  insert: ["page", "object", "at?"],
+  set: ["id", "set"],
+  remove: ["id"],
+  order: ["id", "at"],
+  insert_page: ["page", "at?"],
+  remove_page: ["id"],
+  rename: ["name"],
+  data: ["data"],
+};
+
+/** Changes come from others, too: refuse what has not the members that it should have. */
+function checkMembers(change: Change): void {
+  const given: { readonly op?: unknown; readonly [name: string]: unknown } = Object(change);
+  const members = MEMBERS[String(given.op)];
+  if (!members) throw new Refused("there is no such change");
+  const known = members.map((name) => name.replace("?", ""));
+  for (const name of members)
+    if (!name.endsWith("?") && given[name] === undefined) throw new Refused(`misses ${name}`);
+  for (const name of Object.keys(given))
+    if (name !== "op" && !known.includes(name)) throw new Refused(`has no field ${name}`);
 }
 
 function changedOnce(report: Report, change: Change): Report {
@@ -54,13 +89,10 @@ function changedOnce(report: Report, change: Change): Report {
       return { ...report, pages: without(report.pages, index) };
     }
     case "rename":
-      if (typeof change.name !== "string" || change.name.length < 1 || change.name.length > 100)
-        throw new Refused("a name has 1 to 100 characters");
+      if (!isName(change.name)) throw new Refused("a name has 1 to 100 characters");
       return { ...report, name: change.name };
     case "data":
       return { ...report, data: change.data === null ? null : checkTable(change.data) };
-    default:
-      throw new Refused("there is no such change");
   }
 }
 
@@ -104,14 +136,15 @@ function checkFree(report: Report, id: string): void {
     throw new Refused(`there is already a ${id}`);
 }
 
-export function checkTable(table: Table): Table {
+function checkTable(table: Table): Table {
   const { columns, rows } = table;
-  if (columns.length > MOST_COLUMNS || rows.length > MOST_ROWS)
+  if (columns.length < 1 || columns.length > MOST_COLUMNS || rows.length > MOST_ROWS)
     throw new Refused(`a table has ${MOST_COLUMNS} columns and ${MOST_ROWS} rows at most`);
+  if (!columns.every(isColumnName)) throw new Refused("every column has a name");
   if (new Set(columns).size !== columns.length)
     throw new Refused("two columns have the same name");
-  if (rows.some((row) => row.length !== columns.length))
-    throw new Refused("a row is not as long as the head");
+  if (rows.some((row) => row.length !== columns.length || !row.every(isCell)))
+    throw new Refused("a row is as long as the head, and of short texts");
   return table;
 }
 

@@ -8,6 +8,8 @@ export class Refused extends Error {}
 /** Points: 200 inches, the largest page that a PDF reader has to open. */
 export const MOST = 14_400;
 export const MOST_TEXT = 256 * 1024;
+/** Characters of a QR code or a barcode, as written. */
+export const MOST_CODE = 1_000;
 
 type Check = (value: unknown) => boolean;
 interface Property {
@@ -29,10 +31,21 @@ const pattern =
   (value) =>
     typeof value === "string" && expression.test(value);
 const boolean: Check = (value) => typeof value === "boolean";
-const text: Check = (value) => typeof value === "string" && value.length <= MOST_TEXT;
+// The engine counts characters, not halves of surrogate pairs.
+const textOf =
+  (least: number, most: number): Check =>
+  (value) =>
+    typeof value === "string" &&
+    value.length >= least &&
+    (value.length <= most || Array.from(value).length <= most);
+export const isName = textOf(1, 100);
+export const isColumnName = textOf(1, 2_000);
+export const isCell = textOf(0, 2_000);
+const text = textOf(0, MOST_TEXT);
+const code = textOf(0, MOST_CODE);
 const color = pattern(/^#(?:[0-9a-fA-F]{3}){1,2}$/);
 const fill = pattern(/^(?:none|#(?:[0-9a-fA-F]{3}){1,2})$/);
-const asset = pattern(/^[A-Za-z0-9_-]{1,128}$/);
+const asset = pattern(/^[0-9a-f]{64}$/);
 const isId = pattern(/^[A-Za-z][A-Za-z0-9_-]{0,31}$/);
 
 const coordinate: Property = { check: number(-MOST, MOST) };
@@ -41,16 +54,12 @@ const placed = {
   y: coordinate,
   rotation: { check: number(-360, 360), initial: 0 },
 };
-const box = (width: number, height: number) => ({
-  ...placed,
-  width: { check: size, initial: width },
-  height: { check: size, initial: height },
-});
+const box = { ...placed, width: { check: size }, height: { check: size } };
 const lineWidth: Property = { check: number(0, 100), initial: 1 };
 
 export const PROPERTIES: Readonly<Record<Kind, Readonly<Record<string, Property>>>> = {
   text: {
-    ...box(240, 40),
+    ...box,
     text: { check: text },
     font: { check: oneOf("sans-serif", "serif", "monospace"), initial: "sans-serif" },
     size: { check: number(1, 500), initial: 14 },
@@ -60,27 +69,27 @@ export const PROPERTIES: Readonly<Record<Kind, Readonly<Record<string, Property>
     align: { check: oneOf("left", "center", "right"), initial: "left" },
   },
   rectangle: {
-    ...box(120, 80),
+    ...box,
     fill: { check: fill, initial: "none" },
     stroke: { check: fill, initial: "#1f2933" },
     line_width: lineWidth,
   },
   line: {
     ...placed,
-    width: { ...coordinate, initial: 120 },
-    height: { ...coordinate, initial: 0 },
+    width: coordinate,
+    height: coordinate,
     stroke: { check: color, initial: "#1f2933" },
     line_width: lineWidth,
   },
   image: {
-    ...box(120, 120),
+    ...box,
     asset: { check: asset },
     fit: { check: oneOf("contain", "fill"), initial: "contain" },
   },
-  qrcode: { ...box(80, 80), text: { check: text }, color: { check: color, initial: "#000000" } },
+  qrcode: { ...box, text: { check: code }, color: { check: color, initial: "#000000" } },
   barcode: {
-    ...box(160, 60),
-    text: { check: text },
+    ...box,
+    text: { check: code },
     symbology: { check: oneOf("code128", "ean13", "code39"), initial: "code128" },
     color: { check: color, initial: "#000000" },
     label: { check: boolean, initial: true },
@@ -112,6 +121,7 @@ export function completed(input: ObjectInput): PageObject {
 /** Return the object with some of its properties set, or refuse it. */
 export function withProperties(object: PageObject, set: Properties): PageObject {
   const properties = PROPERTIES[object.kind];
+  if (Object.keys(set).length === 0) throw new Refused("nothing to set");
   for (const [name, value] of Object.entries(set)) {
     if (!Object.hasOwn(properties, name))
       throw new Refused(`a ${object.kind} has no ${name} to set`);

@@ -48,15 +48,19 @@ class Budget:
 
     def change(self, messages: int, size: int) -> None:
         """Take so many messages and bytes, or give them back if the numbers are negative."""
-        self.messages += messages
-        self.bytes += size
-        whole = self._whole
-        if whole is not None:
-            whole.change(messages, size)
-        is_over = self.bytes >= self._most_bytes or self.messages >= self._most_messages
-        if is_over is not self._is_over:
-            self._is_over = is_over
-            self._look()
+        each: Budget | None = self
+        turned: list[Budget] | None = None
+        while each is not None:
+            each.messages += messages
+            each.bytes += size
+            is_over = each.bytes >= each._most_bytes or each.messages >= each._most_messages
+            if is_over is not each._is_over:
+                each._is_over = is_over
+                turned = [each, *(turned or ())]
+            each = each._whole
+        if turned is not None:
+            for each in turned:  # the whole first: it says of its parts whether they are full
+                each._look()
 
     def _look(self) -> None:
         """Find out whether it is full now, and tell the parts, and who waits for room."""

@@ -49,16 +49,52 @@ BY_REASON = frozenset(
 """The counters that are added to with a reason or a code, which is counted beside the sum."""
 
 
+_TRAFFIC = (
+    "messages_from_browsers",
+    "messages_to_browsers",
+    "bytes_from_browsers",
+    "bytes_to_browsers",
+)
+
+
+class Traffic:
+    """
+    What is counted for each message: plain integers, since a call for each would be felt.
+
+    Attributes:
+        results: messages of sessions whose browser was told the backend's result.
+    """
+
+    __slots__ = (
+        "bytes_from_browsers",
+        "bytes_to_browsers",
+        "messages_from_browsers",
+        "messages_to_browsers",
+        "results",
+    )
+
+    def __init__(self) -> None:
+        self.messages_from_browsers = 0
+        self.messages_to_browsers = 0
+        self.bytes_from_browsers = 0
+        self.bytes_to_browsers = 0
+        self.results = 0
+
+
 class Counters:
     """
     Counters by name, and by name and reason.
 
     Reasons come from our own tables, never from a peer, so their number is bounded.
+
+    Attributes:
+        traffic: for whoever carries messages to add to; read it here, with all the rest.
     """
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_counts", "traffic")
 
     def __init__(self) -> None:
+        self.traffic = Traffic()
         self._counts: dict[tuple[str, str], int] = {(name, ""): 0 for name in COUNTERS}
 
     def add(self, name: str, amount: int = 1, *, reason: str = "") -> None:
@@ -76,6 +112,16 @@ class Counters:
             self._counts[name, ""] += amount
             self._counts[name, reason] = self._counts.get((name, reason), 0) + amount
 
+    def _fold(self) -> None:
+        """Count what the traffic has come to since the last time."""
+        traffic = self.traffic
+        for name in _TRAFFIC:
+            self.add(name, getattr(traffic, name))
+            setattr(traffic, name, 0)
+        if traffic.results:
+            self.add("outcomes", traffic.results, reason="RESULT")
+            traffic.results = 0
+
     def take(self, counts: Iterable[tuple[str, str, int]]) -> None:
         """Add what others have counted, each sum beside its parts, as iterating yields them."""
         for name, reason, count in counts:
@@ -84,10 +130,12 @@ class Counters:
 
     def get(self, name: str, reason: str = "") -> int:
         """Return a count; a reason that has not occurred has been counted 0 times."""
+        self._fold()
         return self._counts.get((name, reason), 0)
 
     def __iter__(self) -> Iterator[tuple[str, str, int]]:
         """Yield name, reason (empty for the sum) and count, in the order of `COUNTERS`."""
+        self._fold()
         names = list(COUNTERS)
         for name, reason in sorted(self._counts, key=lambda key: (names.index(key[0]), key[1])):
             yield name, reason, self._counts[name, reason]

@@ -38,6 +38,7 @@ class BrowserEnd(ABC):
         self._around = around
         self._clock = around.clock
         self._counters = around.counters
+        self._traffic = around.counters.traffic
         self._peer = peer
         self._ended = ended
         self._browser: BrowserProtocol | None = None
@@ -115,8 +116,8 @@ class BrowserEnd(ABC):
         """Take note of messages and their bytes; say whether they are still to be carried."""
         if self._closing:
             return False
-        self._counters.add("messages_from_browsers", count)
-        self._counters.add("bytes_from_browsers", size)
+        self._traffic.messages_from_browsers += count
+        self._traffic.bytes_from_browsers += size
         if self._idle_timer is not None:
             self._last_message = self._clock.seconds()
         if self._rates is not None:
@@ -191,8 +192,8 @@ class BrowserEnd(ABC):
         """Take note of messages to the browser, and their bytes."""
         if self._idle_timer is not None:
             self._last_message = self._clock.seconds()
-        self._counters.add("messages_to_browsers", count)
-        self._counters.add("bytes_to_browsers", size)
+        self._traffic.messages_to_browsers += count
+        self._traffic.bytes_to_browsers += size
 
     def _look_for_life(self) -> None:
         left = self._last_message + self._around.idle - self._clock.seconds()

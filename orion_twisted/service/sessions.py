@@ -18,7 +18,7 @@ from orion_twisted.core.backend_v2 import BackendV2
 from orion_twisted.core.budget import Budget
 from orion_twisted.core.conversation import Conversation, Push
 from orion_twisted.core.ledger import Entry
-from orion_twisted.core.outbox import Item
+from orion_twisted.core.outbox import RESULT, Item
 from orion_twisted.core.session import Life, Session, Terms
 from orion_twisted.core.settings import Limits, Settings
 from orion_twisted.service.backends import Backends, OwnLinks, SharedLinks
@@ -264,6 +264,7 @@ class Sessions:
         epoch: str,
     ) -> None:
         self.around = around
+        self._traffic = around.counters.traffic
         self.terms = terms
         self.terms_v1 = evolve(terms, keeps=False)
         self.epoch = epoch
@@ -359,7 +360,10 @@ class Sessions:
         """Count how a message has ended."""
         if not item.is_told:  # else it is said again, on another socket
             item.is_told = True
-            self.around.counters.add("outcomes", reason=item.code.upper() or "RESULT")
+            if item.kind is RESULT:
+                self._traffic.results += 1
+            else:
+                self.around.counters.add("outcomes", reason=item.code.upper())
 
     def stop(self) -> None:
         """End all sessions, and the links."""

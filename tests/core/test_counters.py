@@ -39,6 +39,34 @@ class CountersTests(SynchronousTestCase):
         self.assertEqual(counters.get("refused", "path_unknown"), 2)
         self.assertEqual(counters.get("refused", "tenant_full"), 0)
 
+    def test_traffic(self) -> None:
+        """What is noted of each message is counted with the rest, however often it is read."""
+        counters = Counters()
+        counters.add("messages_to_browsers", 2)
+        counters.add("outcomes", reason="TIMEOUT")
+        traffic = counters.traffic
+        for name in ("messages_from_browsers", "messages_to_browsers"):
+            setattr(traffic, name, 3)
+        traffic.bytes_from_browsers = 30
+        traffic.bytes_to_browsers = 40
+        traffic.results = 4
+        for _ in range(2):
+            listed = {(name, reason): count for name, reason, count in counters if count}
+            self.assertEqual(
+                listed,
+                {
+                    ("messages_from_browsers", ""): 3,
+                    ("messages_to_browsers", ""): 5,
+                    ("bytes_from_browsers", ""): 30,
+                    ("bytes_to_browsers", ""): 40,
+                    ("outcomes", ""): 5,
+                    ("outcomes", "RESULT"): 4,
+                    ("outcomes", "TIMEOUT"): 1,
+                },
+            )
+        traffic.results += 1
+        self.assertEqual(counters.get("outcomes", "RESULT"), 5)
+
     def test_which_have_reasons(self) -> None:
         """Which counters have reasons is fixed; a reason elsewhere is found by the first test."""
         self.assertLessEqual(BY_REASON, COUNTERS.keys())

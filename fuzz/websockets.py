@@ -27,6 +27,7 @@ from orion_twisted.core.settings import Limits, Tenant
 from orion_twisted.core.wsframes import codec
 from orion_twisted.net.browser import BrowserProtocol, browser_factory
 from orion_twisted.net.hotpath import ShortWay, shorten
+from orion_twisted.net.lightsockets import lighten
 from tests.conformance.frames import Close, FrameReader, Opcode, Pong, close_frame, frame, masked
 from tests.transports import Pipe, pending
 
@@ -194,7 +195,7 @@ def converse(
     with none_logged(), patch.object(txaio.config, "loop", clock):
         factory = browser_factory(LIMITS, LIMIT, compression, clock)
         if way is not None:
-            shorten(factory, way)
+            lighten(shorten(factory, way))
         wire.connect(factory.connect(owner, None))
         wire.hears(HANDSHAKE[compression])
         for piece in cut:

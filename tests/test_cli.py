@@ -311,5 +311,8 @@ class VersionTests(CommandTestCase):
                 "data path: frames past Autobahn's loop",
                 "data path: eager writes",
                 "data path: lean TLS",
+                "data path: light sockets",
+                "data path: rare collections of cycles",
+                "data path: lean reactor, in workers and by --reactor=orion",
             ],
         )

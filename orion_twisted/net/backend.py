@@ -45,6 +45,7 @@ class LinkFactory(ReconnectingClientFactory):
         backoff: how long to wait after which failure.
         clock: the reactor, or a test's clock.
         choice: says which endpoint is the next; links to the same endpoints share it.
+        lean_tls: whether links over TLS are to take its short way.
     """
 
     noisy = False
@@ -61,9 +62,12 @@ class LinkFactory(ReconnectingClientFactory):
         backoff: Backoff,
         clock: IReactorTime,
         choice: Choice,
+        *,
+        lean_tls: bool = False,
     ) -> None:
         self.clock = clock
         self.owner = owner
+        self.lean_tls = lean_tls
         self._build = build
         self._backoff = backoff
         self.connector: EndpointConnector = EndpointConnector(self, endpoints, clock, choice)

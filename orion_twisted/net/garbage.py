@@ -10,11 +10,30 @@ Twisted's and of h11's; they are young, and it is enough to look at the youngest
 from __future__ import annotations
 
 import gc
+from typing import Any
 
 THRESHOLDS = (10_000, 20, 1_000)
 """How many more objects are made than freed before the youngest are looked at; how many times
 that, before those that have survived it are; and how many times that, before all are. With the
 first at 50,000 a flood of nonsense takes 20 MiB until then."""
+
+
+def untie_verifier(connection: Any) -> None:
+    """
+    Cut a cycle that pyOpenSSL makes of what verifies the peer of a connection.
+
+    Whoever has lived for long would leave it to a collection that hardly ever comes. OpenSSL may
+    still verify: the connection itself keeps what that needs.
+    """
+    verifier = getattr(connection, "_verify_helper", None)
+    if verifier is not None and hasattr(connection, "_verify_callback"):
+        vars(verifier).pop("callback", None)
+
+
+def why_not() -> str | None:
+    """Say what this Python's collector does not have that `settle` needs; None if it has all."""
+    missing = [name for name in ("freeze", "set_threshold") if not hasattr(gc, name)]
+    return f"gc has no {missing[0]}" if missing else None
 
 
 def settle() -> None:

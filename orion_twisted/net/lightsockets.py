@@ -99,7 +99,8 @@ def lighten(factory: BrowserFactory) -> BrowserFactory:
     """
     Have the class of a factory's sockets carry its options; return the factory.
 
-    It is to be called again after the options have changed, or the class.
+    A socket is slim from when it is open. It is to be called again after the options have changed,
+    or the class.
     """
     kind = factory.browser_class
     heavy: type[BrowserProtocol] = getattr(kind, "heavy", kind)
@@ -109,8 +110,15 @@ def lighten(factory: BrowserFactory) -> BrowserFactory:
             for name in heavy.CONFIG_ATTRS
             if not hasattr(heavy, name)
         }
-        changes = {**_INSTEAD, **_AT_REST, **carried, "CONFIG_ATTRS": [], "heavy": heavy}
-        factory.browser_class = type(heavy.__name__, (heavy,), changes)
+
+        def onOpen(self: BrowserProtocol) -> None:
+            heavy.onOpen(self)
+            slim(self)
+
+        own = {"CONFIG_ATTRS": [], "heavy": heavy, "onOpen": onOpen}
+        factory.browser_class = type(
+            heavy.__name__, (heavy,), {**_INSTEAD, **_AT_REST, **carried, **own}
+        )
     return factory
 
 
@@ -123,7 +131,7 @@ def slim(socket: BrowserProtocol) -> None:
     """
     Drop what a socket does not need any more once it is open, if its factory is light.
 
-    To be called in `onOpen`, or later.
+    Those of `lighten` do it in the end of `onOpen`; it may be done at any time after that.
     """
     if not hasattr(socket, "heavy"):
         return

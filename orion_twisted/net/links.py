@@ -30,6 +30,8 @@ from orion_twisted.core.errors import BackendError
 from orion_twisted.core.frames import FrameDecoder
 from orion_twisted.net.eager import make_eager
 from orion_twisted.net.flow import Fullness
+from orion_twisted.net.garbage import untie_verifier
+from orion_twisted.net.leantls import make_lean
 
 PROOF_TIME = 5.0
 """Seconds after which a link that has brought nothing is taken for a working one."""
@@ -90,6 +92,7 @@ class LinkKeeper(Seam):
 
     owner: LinkOwner
     clock: Any  # the reactor, or a test's clock
+    lean_tls: bool  # whether TLS is to take the short way (`orion_twisted.net.leantls`)
 
     def link_up(self, link: BackendLink) -> None:
         """The link may be written to."""
@@ -135,6 +138,8 @@ class BackendLink(Protocol, ABC):
             self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
         if INegotiated.providedBy(self.transport):
+            if self.factory.lean_tls:
+                make_lean(self.transport)  # now or never: the handshake begins after this
             # Nobody has been verified yet: the link is up when the handshake is. Said only here,
             # since Twisted's endpoints pass on one of a protocol's interfaces, the last: said of
             # the class, it would hide from plain connections that a link can be half-closed.
@@ -179,6 +184,9 @@ class BackendLink(Protocol, ABC):
         self._gone = True
         if self._finish is not None and self._finish.active():
             self._finish.cancel()
+        has_tls = INegotiated.providedBy(self.transport)
+        if has_tls:
+            untie_verifier(self.transport.getHandle())
         self._end(reason)
         self.factory.link_gone(self)
 

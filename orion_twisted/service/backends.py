@@ -73,6 +73,7 @@ class Backends(ABC):
             around.backoff(),
             around.clock,
             around.choice,
+            lean_tls=around.codec is not None,
         )
 
     @abstractmethod

@@ -35,6 +35,7 @@ class Bridge(BrowserEnd):
             around.backoff(),
             around.clock,
             around.choice,
+            lean_tls=around.codec is not None,
         )
         self._dialled: Deferred[None] | None = None
         self._dial_timeout: IDelayedCall | None = None

@@ -307,6 +307,7 @@ class _Keeper:
     """What a link that nobody has dialled has for a factory."""
 
     owner: LinkOwner
+    lean_tls = False  # there is no TLS
 
     def __init__(self, arrival: FramedArrival, clock: IReactorTime) -> None:
         self.owner = arrival

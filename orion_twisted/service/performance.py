@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
 from attrs import frozen
+from twisted.application.service import Service
+from twisted.logger import Logger
 
 from orion_twisted.core import wsframes
 from orion_twisted.core.wsframes import Codec
-from orion_twisted.net import eager, leantls
+from orion_twisted.net import eager, garbage, leantls, lightsockets
+
+LEAN_REACTOR = "lean reactor, in workers and by --reactor=orion"
+"""The step that twistd's own process has only if it is started so."""
 
 
 @frozen
@@ -36,6 +43,9 @@ def steps(performance: str) -> Iterator[Step]:
         yield Step("frames past Autobahn's loop")
         yield Step("eager writes", eager.why_not())
         yield Step("lean TLS", leantls.why_not())
+        yield Step("light sockets", lightsockets.why_not())
+        yield Step("rare collections of cycles", garbage.why_not())
+        yield Step(LEAN_REACTOR, why_not_lean_reactor())
 
 
 def codec_of(performance: str) -> Codec | None:
@@ -43,3 +53,71 @@ def codec_of(performance: str) -> Codec | None:
     if performance == "stock":
         return None
     return wsframes.codec(portable=performance == "portable")
+
+
+@cache
+def why_not_lean_reactor() -> str | None:
+    """
+    Say why `orion_twisted.net.leanreactor` cannot be had here; None if it can.
+
+    It is tried once in a process, with a reactor that is never run. None is installed by that.
+    """
+    try:
+        from orion_twisted.net import leanreactor
+    except ImportError:
+        return "this system has no epoll(7)"
+
+    class Trial(leanreactor.LeanReactor):
+        def installWaker(self) -> None:
+            """Without one there is nothing to close."""
+
+    return leanreactor.why_not(Trial())
+
+
+def install_reactor(performance: str) -> None:
+    """
+    Install the reactor of a rung in a process that twistd does not run.
+
+    It is Twisted's own by default, and where the lean one cannot be had. To be called before
+    anybody imports ``twisted.internet.reactor``.
+    """
+    if performance != "stock" and why_not_lean_reactor() is None:
+        from orion_twisted.net import leanreactor
+
+        leanreactor.install()
+
+
+class Pace(Service):
+    """
+    Has the collector settle once the process has started, and says what carries messages there.
+
+    Args:
+        performance: the rung.
+        reactor: what runs the process.
+    """
+
+    _log = Logger()
+    name = "pace"
+
+    def __init__(self, performance: str, reactor: Any) -> None:
+        self._performance = performance
+        self._reactor = reactor
+
+    def startService(self) -> None:
+        super().startService()
+        self._reactor.callWhenRunning(self._settle)
+
+    def _settle(self) -> None:
+        if self._performance != "stock" and garbage.why_not() is None:
+            garbage.settle()
+        in_use = [
+            step.name
+            for step in steps(self._performance)
+            if step.missing is None and step.name != LEAN_REACTOR
+        ]
+        self._log.info(
+            "performance {performance}, on {reactor}: {steps}",
+            performance=self._performance,
+            reactor=type(self._reactor).__name__,
+            steps=", ".join(in_use) or "no steps of our own",
+        )

@@ -6,6 +6,7 @@ from orion_twisted.core.browser_v2 import MAX_HEADER
 from orion_twisted.core.settings import Limits
 from orion_twisted.net.browser import BrowserFactory, browser_factory
 from orion_twisted.net.hotpath import ShortWay, shorten
+from orion_twisted.net.lightsockets import lighten
 from orion_twisted.service.surroundings import Surroundings
 
 
@@ -19,7 +20,7 @@ def socket_factory(limits: Limits, around: Surroundings) -> BrowserFactory:
         way = ShortWay(around.codec, most, tenant.framing, tenant.message_type)
     else:
         way = ShortWay(around.codec, most)
-    return shorten(factory, way)
+    return lighten(shorten(factory, way))
 
 
 def _socket_limit(around: Surroundings) -> int:

@@ -46,7 +46,7 @@ from orion_twisted.net.proxied import ProxiedFactory
 from orion_twisted.net.tls import CertificateTable
 from orion_twisted.service.dial_in import DialInPlaces
 from orion_twisted.service.gateway import Gateway, Listen, Spend
-from orion_twisted.service.performance import steps
+from orion_twisted.service.performance import Pace, steps
 from orion_twisted.service.reload import DialInFiles, Reload, TokenFiles, load_secrets
 from orion_twisted.service.workers import Supervisor
 from orion_twisted.web.admin import Counts, admin_site
@@ -196,7 +196,7 @@ def prepare(
         _log.warn("{advice}", advice=line)
     for step in steps(settings.performance):
         if step.missing is not None:
-            _log.warn("{step}", step=str(step))
+            _log.warn("{step}: not in use, {missing}", step=step.name, missing=step.missing)
     problems: list[Problem] = [*_too_many_workers(settings)]
     certificates = _certificates(settings, problems)
     problems += _missing_sites(settings)
@@ -232,6 +232,7 @@ def prepare(
         if tenant.dial_in is not None
     ]
     gateway.addService(Reload(watcher, tokens, counters, reactor, dial_ins))
+    gateway.addService(Pace(settings.performance, reactor))
     return gateway
 
 

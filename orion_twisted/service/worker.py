@@ -1,10 +1,11 @@
 """
 What runs in each of several workers: a gateway that is told everything by its supervisor.
 
-It is started as ``python -m orion_twisted.service.worker NUMBER``; the number is for who looks at
-the list of processes. Messages (`orion_twisted.core.worker_wire`) come in on the standard input
-and go out on a descriptor of their own; the sockets to accept from are further descriptors. When
-the input ends, the supervisor is gone, and so is its worker, soon.
+It is started as ``python -m orion_twisted.service.worker NUMBER PERFORMANCE``. The number is for
+who looks at the list of processes; the rung of ``performance`` says which reactor runs it, and has
+to be known before there is one. Messages (`orion_twisted.core.worker_wire`) come in on the
+standard input and go out on a descriptor of their own; the sockets to accept from are further
+descriptors. When the input ends, the supervisor is gone, and so is its worker, soon.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from orion_twisted.core.worker_wire import (
     logged,
 )
 from orion_twisted.service.gateway import Gateway
+from orion_twisted.service.performance import install_reactor
 from orion_twisted.service.signals import OnSignal
 from orion_twisted.service.spending import Spending
 from orion_twisted.service.startup import prepare
@@ -237,6 +239,8 @@ def _is_inner(name: str) -> bool:
 
 def main() -> None:
     """Run a worker until it ends, and exit."""
+    # The supervisor of another version may say no rung; it will be told that it is another.
+    install_reactor(sys.argv[2] if len(sys.argv) > 2 else "stock")
     from twisted.internet import reactor
 
     def build(begin: Begin, spending: Spending) -> Gateway:

@@ -231,6 +231,7 @@ class Supervisor(Service):
         )
         begin = Begin(__version__, post.number, len(self._posts), self._raw, sockets)
         process = WorkerProcess(begin, self, self._reactor)
+        performance = self._settings.performance
         descriptors: dict[int, int | str] = {TO_WORKER: "w", 1: "r", 2: "r", TO_SUPERVISOR: "r"}
         descriptors.update(zip(numbers, (each.fd for each in post.sockets), strict=True))
         post.process = process
@@ -241,7 +242,7 @@ class Supervisor(Service):
                 process,
                 sys.executable,
                 # Nothing is imported from where twistd happens to run (-P).
-                [sys.executable, "-P", "-m", PROGRAM, str(post.number)],
+                [sys.executable, "-P", "-m", PROGRAM, str(post.number), performance],
                 env=_environment(),
                 childFDs=descriptors,
             )

@@ -45,6 +45,9 @@ from tests.harness import (
 NOBODY = 65534
 """A user that may do nothing."""
 
+RUNGS = {"stock": "EPollReactor", "portable": "LeanReactor", "full": "LeanReactor"}
+"""What runs a worker, on each rung of ``performance``."""
+
 ORPHANS_END = 10.0
 """Seconds that workers without a supervisor may take on a machine under load; they need two."""
 
@@ -225,6 +228,27 @@ class SharingTests(WorkersTestCase):
             lambda: self.metric("orion_refused_total", '{reason="token_replayed"}') == 27,
             "all refusals are in the sum",
         )
+
+
+class PerformanceTests(WorkersTestCase):
+    """The rung of the supervisor is that of its workers."""
+
+    def test_the_reactor(self) -> None:
+        """Each worker runs on the lean reactor and says so; with ``stock`` none does."""
+        for performance, reactor in RUNGS.items():
+            gateway = self.begin(f"--performance={performance}")
+            self.echo(self.browsers(gateway, 4))
+            said = re.findall(r"worker (\d): performance (\w+), on (\w+): (.*)", gateway.log)
+            self.assertEqual(
+                {each[:3] for each in said},
+                {(number, performance, reactor) for number in "12"},
+            )
+            for *_, steps in said:
+                is_ours = performance != "stock"
+                self.assertEqual("light sockets, rare collections" in steps, is_ours, steps)
+                self.assertEqual("no steps of our own" in steps, not is_ours, steps)
+            self.assertNotIn("not in use", gateway.log)
+            gateway.stop()
 
 
 class LossTests(WorkersTestCase):

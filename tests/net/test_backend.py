@@ -28,6 +28,7 @@ from orion_twisted.core.choice import Choice
 from orion_twisted.core.errors import BackendError
 from orion_twisted.core.frames import FrameTooLarge, decoder, encoder
 from orion_twisted.net.backend import CONNECT_TIMEOUT, LinkFactory
+from orion_twisted.net.leantls import LeanTLSProtocol
 from orion_twisted.net.links import (
     FINISH_TIME,
     MOST_AFTER_FINISH,
@@ -1141,6 +1142,30 @@ class TLSTests(TLSTestCase):
         loss = self.owner.heard[-1]
         assert isinstance(loss, Loss)
         self.assertIsInstance(loss.error, FrameTooLarge)
+
+
+class LeanTLSTests(TLSTests):
+    """The same over TLS's short way."""
+
+    def build_factory(self, owner: Owner) -> LinkFactory:
+        factory = super().build_factory(owner)
+        factory.lean_tls = True
+        return factory
+
+    def test_lean_from_the_beginning(self) -> None:
+        """It is taken before the handshake, and by each link that follows."""
+        self.assertIs(type(self.bring_up().transport), LeanTLSProtocol)
+        self.wire.breaks()
+        self.clock.advance(MOST_WAIT)
+        self.accept()
+        self.exchange()
+        assert self.owner.link is not None
+        self.assertIs(type(self.owner.link.transport), LeanTLSProtocol)
+
+    def test_not_asked_for(self) -> None:
+        """A factory that is not told to leaves TLS as Twisted has it."""
+        self.factory = super().build_factory(self.owner)
+        self.assertIs(type(self.bring_up().transport), tls.BufferingTLSTransport)
 
 
 class SocketTests(TestCase):

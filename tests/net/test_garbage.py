@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
+from unittest.mock import patch
+from weakref import ref
 
+from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
-from orion_twisted.net.garbage import THRESHOLDS, settle
+from orion_twisted.net.garbage import THRESHOLDS, settle, untie_verifier, why_not
 
 
 class SettleTests(SynchronousTestCase):
@@ -49,3 +53,49 @@ class SettleTests(SynchronousTestCase):
         settle()
         gc.unfreeze()
         self.assertLess(gc.collect(), 1000)
+
+
+class WhyNotTests(SynchronousTestCase):
+    """A Python whose collector is another one."""
+
+    def test_all_is_well(self) -> None:
+        self.assertIsNone(why_not())
+
+    def test_another_collector(self) -> None:
+        """One that cannot set anything aside, or has no thresholds, is left alone."""
+        for name in ("freeze", "set_threshold"):
+            with patch.object(gc, name):
+                delattr(gc, name)
+                self.assertEqual(why_not(), f"gc has no {name}")
+
+
+class UntieTests(SynchronousTestCase):
+    """`untie_verifier`."""
+
+    def connection(self) -> SSL.Connection:
+        """Return one that verifies its peer."""
+        connection = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
+        connection.set_verify(SSL.VERIFY_PEER, lambda *_: True)
+        return connection
+
+    def left_of(self, untie: bool) -> bool:
+        """Say whether what verifies outlives its connection."""
+        connection: Any = self.connection()
+        verifier = ref(connection._verify_helper)
+        if untie:
+            untie_verifier(connection)
+        del connection
+        return verifier() is not None
+
+    def test_cycle(self) -> None:
+        """What verifies a peer goes with the connection, as it would not by itself."""
+        gc.disable()
+        self.addCleanup(gc.enable)
+        self.assertEqual((self.left_of(untie=False), self.left_of(untie=True)), (True, False))
+
+    def test_twice(self) -> None:
+        """It may be done again, to what verifies nobody, and to what is no connection."""
+        connection = self.connection()
+        for each in (connection, connection, object()):
+            untie_verifier(each)
+        untie_verifier(SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None))

@@ -24,21 +24,11 @@ from tests.net.test_browser import client_frame
 CONTINUATION, TEXT = 0x0, 0x1
 
 
-class SlimProtocol(BrowserProtocol):
-    """A socket that drops what it can as soon as it is open."""
-
-    def onOpen(self) -> None:
-        super().onOpen()
-        slim(self)
-
-
 class OnLightSockets:
     """Have the sockets of a test be light."""
 
     def factory(self: Any, *arguments: Any, **options: Any) -> BrowserFactory:
-        factory = super().factory(*arguments, **options)  # type: ignore[misc]
-        factory.browser_class = SlimProtocol
-        return lighten(factory)
+        return lighten(super().factory(*arguments, **options))  # type: ignore[misc]
 
 
 def _suites() -> Iterator[tuple[str, type]]:
@@ -78,19 +68,23 @@ class LightTests(OnLightSockets, test_browser.BrowserTestCase):
 
     def test_changed(self) -> None:
         """Changed options, or another class, are carried once they have been lightened again."""
+
+        class Other(BrowserProtocol):
+            """Another one."""
+
         factory = self.factory()
         factory.setProtocolOptions(maxMessagePayloadSize=5)
         self.assertIs(lighten(factory), factory)
-        self.assertEqual(factory.browser_class.__mro__[1:3], (SlimProtocol, BrowserProtocol))
+        self.assertIs(factory.browser_class.__mro__[1], BrowserProtocol)
         self.connect(factory)
         self.assertEqual(self.browser.maxMessagePayloadSize, 5)
-        factory.browser_class = BrowserProtocol
-        self.assertIs(lighten(factory).browser_class.__mro__[1], BrowserProtocol)
+        factory.browser_class = Other
+        self.assertIs(lighten(factory).browser_class.__mro__[1], Other)
 
     def test_options_of_a_socket(self) -> None:
         """What a class, or a socket, has set for itself stays so."""
 
-        class Own(SlimProtocol):
+        class Own(BrowserProtocol):
             autoPingSize = 100
 
         factory = self.heavy()
@@ -104,9 +98,8 @@ class LightTests(OnLightSockets, test_browser.BrowserTestCase):
 
     def test_heavy_ones(self) -> None:
         """A socket whose class does not carry what it would drop keeps it."""
-        factory = self.heavy()
-        factory.browser_class = SlimProtocol
-        self.connect(factory)
+        self.connect(self.heavy())
+        slim(self.browser)
         self.assertIn("http_headers", vars(self.browser))
         self.assertIn("data", vars(self.browser))
 

@@ -356,7 +356,7 @@ class DialInTests(StartupTestCase):
         """SIGHUP reads the file again, and what it says then is what lets in."""
         file = self.secrets(SECRET)
         gateway = self.prepared(DIALLED)
-        (reload,) = gateway.services
+        reload: Any = gateway.getServiceNamed("reload")
         (files,) = reload._dial_ins
         self.assertEqual((files.tenant, files.path, files.door), ("Shop", file, gateway.dial_ins))
 

@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import txaio
+from OpenSSL import SSL
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import DefaultOpenSSLContextFactory
 from twisted.logger import Logger
+from twisted.protocols import tls
 from twisted.trial.unittest import SynchronousTestCase
 
 from orion_twisted.net.leanreactor import LeanReactor
@@ -45,7 +48,7 @@ pending_handshakes_per_ip = 1000
 
 [tenant.shop]
 hosts = ["*"]
-backend = "tcp:127.0.0.1:{backend}"
+backend = '{backend}'
 {mode}
 """
 MODES = {
@@ -241,6 +244,27 @@ def census() -> Counter[str]:
     return counts
 
 
+def listen(reactor: Any, engines: Factory, authority: Path | None) -> str:
+    """
+    Have a backend listen; return its endpoint.
+
+    Args:
+        authority: for TLS, beside its certificates; None: it speaks plain TCP.
+    """
+    if authority is None:
+        port = reactor.listenTCP(0, engines, interface="127.0.0.1").getHost().port
+        return f"tcp:127.0.0.1:{port}"
+    file = str(authority.with_name("localhost.pem"))
+    context = DefaultOpenSSLContextFactory(file, file, SSL.TLS_METHOD)
+    port = reactor.listenSSL(0, engines, context, interface="127.0.0.1").getHost().port
+    roots = authority.parent.with_name("roots")
+    roots.mkdir(exist_ok=True)
+    (roots / "ca.pem").write_bytes(authority.read_bytes())
+    # Without a name to be looked up, which takes threads.
+    there = rf"tcp\:127.0.0.1\:{port}"
+    return f"tls:localhost:{port}:trustRoots={roots}:endpoint={there}"
+
+
 class SurvivorsTests(SynchronousTestCase):
     """One gateway, and very many browsers."""
 
@@ -248,16 +272,18 @@ class SurvivorsTests(SynchronousTestCase):
         self.loop = Loop(LeanReactor)
         self.addCleanup(self.loop.close)
         self.patch(txaio.config, "loop", self.loop.reactor)
+        self.patch(tls, "_get_default_clock", lambda: self.loop.reactor)
         # Until somebody writes them down, Twisted keeps the events of the log, and who said them.
         self.patch(Logger, "emit", lambda *_, **__: None)
         self.folder = empty_folder(self)
-        self.context = client_context(make_certificates(self.folder / "certs", "localhost"))
+        self.authority = make_certificates(self.folder / "certs", "localhost")
+        self.context = client_context(self.authority)
 
-    def serve(self, mode: str) -> None:
+    def serve(self, mode: str, secure_links: bool = False) -> None:
         self.mode = mode
         engines = Factory.forProtocol(Engine)
         engines.noisy = False
-        backend = self.loop.reactor.listenTCP(0, engines, interface="127.0.0.1").getHost().port
+        backend = listen(self.loop.reactor, engines, self.authority if secure_links else None)
         self.tls, self.tcp = free_port(), free_port()
         file = Path(self.folder, "orion-bridge.toml")
         settings = SETTINGS.format(tls=self.tls, tcp=self.tcp, backend=backend, mode=MODES[mode])
@@ -320,6 +346,12 @@ class SurvivorsTests(SynchronousTestCase):
         """Of a thousand browsers with a link each nothing is left, however they ended."""
         self.serve("relay")
         self.assertEqual(self.left_of(1000), {})
+
+    def test_links_over_tls(self) -> None:
+        """So it is where links go over TLS."""
+        self.serve("relay", secure_links=True)
+        # More than there are interfaces of a transport: zope notes again what has each of them.
+        self.assertEqual(self.left_of(480), {})
 
     def test_other_modes(self) -> None:
         """Nor is anything in other modes, where links are shared, and sessions outlive sockets."""

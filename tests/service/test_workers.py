@@ -219,11 +219,11 @@ class StartTests(WorkersTestCase):
             )
 
     def test_nothing_private_in_sight(self) -> None:
-        """A list of processes shows the program and a number, and no settings."""
+        """A list of processes shows the program, a number and a rung, and no other settings."""
         first, _ = self.begin()
         self.assertEqual(
             first.options["arguments"],
-            [sys.executable, "-P", "-m", "orion_twisted.service.worker", "1"],
+            [sys.executable, "-P", "-m", "orion_twisted.service.worker", "1", "full"],
         )
         self.assertEqual(first.options["program"], sys.executable)
 

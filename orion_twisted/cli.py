@@ -313,6 +313,8 @@ def _show_finding(finding: Finding) -> None:
 
 @main.command()
 @click.option("--port", default=8889, show_default=True, help="Port of https and wss.")
+@click.option("--shop-port", type=int, help="Port of the shop; if none is given, PORT + 2.")
+@click.option("--engine-port", default=0, help="Port of the engine; if none is given, a free one.")
 @click.option(
     "--folder",
     type=click.Path(path_type=Path),
@@ -321,20 +323,58 @@ def _show_finding(finding: Finding) -> None:
     help="Where certificates and documents are kept.",
 )
 @click.option("--check", "is_check", is_flag=True, help="Run a scripted conversation, and exit.")
-def demo(port: int, folder: Path, is_check: bool) -> None:
+@click.option(
+    "--only",
+    type=click.Choice(["engine", "gateway", "shop"]),
+    help="Run this part alone, to end and start parts one by one.",
+)
+@click.option(
+    "--shop-host",
+    default="shop.localhost",
+    show_default=True,
+    help="With --only shop: its name. The gateway lets no other one embed the editor.",
+)
+def demo(
+    port: int,
+    shop_port: int | None,
+    engine_port: int,
+    folder: Path,
+    is_check: bool,
+    only: str | None,
+    shop_host: str,
+) -> None:
     """
-    Show the gateway at work, with an embedded report engine behind it.
+    Show the gateway at work: a shop that embeds a Web Editor, and a report engine.
 
-    Makes certificates for localhost, starts a small Orion engine on TCP and the gateway in front
-    of it, and prints the address of a page to open. With --check a client edits a document
-    through the gateway instead; each step is printed, and the exit status says whether all went
-    well.
+    Makes certificates for localhost, starts a small Orion engine on TCP, the gateway in front of
+    it, and a shop under an origin of its own whose product page has the Web Editor in it; prints
+    the addresses to open. With --check a client edits a document through the gateway instead; each
+    step is printed, and the exit status says whether all went well.
+
+    With --only each part is a process of its own, given the same folder and ports as the others:
+
+    \b
+      orion-bridge demo --engine-port 7000 --only engine
+      orion-bridge demo --engine-port 7000 --only gateway
+      orion-bridge demo --only shop
     """
-    from orion_twisted.demo.run import run_check, run_demo
+    try:
+        from orion_twisted.demo.run import Plan, run_check, run_demo, run_part
+    except ModuleNotFoundError as error:
+        text = f'the demo needs {error.name}: pip install "orion-twisted[demo]"'
+        raise click.ClickException(text) from error
 
     if is_check:
         raise SystemExit(run_check())
-    run_demo(port, folder)
+    if shop_port is None:
+        shop_port = port + 2 if port else 0
+    plan = Plan(folder, port, engine_port, shop_port, shop_host)
+    if only is None:
+        run_demo(plan)
+    elif engine_port == 0 and only != "shop":
+        raise click.UsageError(f"--only {only} needs --engine-port")
+    else:
+        run_part(only, plan)
 
 
 @main.command("version")

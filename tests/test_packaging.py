@@ -21,7 +21,9 @@ from pathlib import Path, PurePosixPath
 from unittest import TestCase
 
 from orion_twisted import __version__
+from orion_twisted.demo.run import EDITOR, is_built
 from tests.documents import CHECKOUT, all_pages
+from tests.harness import needs_pages
 
 A_SECRET = "a key that must not leave the machine"
 NO_SOURCE = shutil.ignore_patterns(
@@ -112,6 +114,9 @@ class Workshop:
             for name in names:
                 (source / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(CHECKOUT / name, source / name)
+        if is_built():
+            # Git leaves them alone, but `make build` builds them first.
+            shutil.copytree(EDITOR, source / EDITOR.relative_to(CHECKOUT), dirs_exist_ok=True)
         (source / "certs").mkdir(exist_ok=True)
         for name in ("ca.key", "localhost.pem"):
             (source / "certs" / name).write_text(A_SECRET)
@@ -191,6 +196,23 @@ class WheelTests(TestCase):
         self.assertEqual({"orion_twisted/core/_wsframes.c"}, sources)
         self.assertIn("orion_twisted/py.typed", self.files)
         self.assertIn("orion_twisted/demo/console/index.html", self.files)
+        self.assertIn("orion_twisted/demo/shop_pages/index.html", self.files)
+
+    def test_the_web_editor(self) -> None:
+        """The built editor is in, with the script that shops load and what is compressed."""
+        if not is_built():
+            needs_pages(self)
+        pages = {name for name in self.files if name.startswith("orion_twisted/demo/pages/")}
+        names = {name.removeprefix("orion_twisted/demo/pages/") for name in pages}
+        built = {
+            each.relative_to(EDITOR).as_posix() for each in EDITOR.rglob("*") if each.is_file()
+        }
+        self.assertEqual(names, built)
+        scripts = {name for name in names if name.endswith((".js", ".css"))}
+        self.assertLessEqual({"index.html", "embed.js"}, names)
+        self.assertTrue(any(name.startswith("assets/") for name in scripts), names)
+        self.assertLessEqual({f"{name}.gz" for name in scripts}, names)
+        self.assertEqual([name for name in names if name.endswith((".ts", ".tsx"))], [])
 
     def test_one_for_all_pythons(self) -> None:
         """What was compiled keeps to the stable ABI: the wheel is for all Pythons from 3.11 on."""

@@ -130,7 +130,18 @@ ROOMS: dict[str, Room] = {
     "tap": Room(("core", "net", "web", "service"), (*ATTRS, "twisted")),
     "demo": Room(
         ("", "core", "net", "web", "service", "tap"),
-        (*ATTRS, "cattrs", "click", "msgspec", "twisted", "websockets", "zope.interface"),
+        (
+            *ATTRS,
+            "PIL",
+            "cattrs",
+            "click",
+            "msgspec",
+            "reportlab",
+            "segno",
+            "twisted",
+            "websockets",
+            "zope.interface",
+        ),
         EVERY,
     ),
     "cli": Room(

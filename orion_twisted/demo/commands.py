@@ -1,322 +1,413 @@
 """
 The commands of the engine: for each its fields, and one function that carries it out.
 
-A command's function gets the desk, the store and the checked fields, and returns the fields of
-the answer, ``message`` among them. What cannot be done it raises as an EngineError.
+A command's function gets the desk, the session that asks and the checked fields, and returns an
+answer. What cannot be done it raises as an EngineError. docs/engine.md has what each one means.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from attrs import frozen
 from msgspec import Meta, Struct
+from twisted.internet.defer import Deferred
 
 from orion_twisted import __version__
-from orion_twisted.demo import documents as limits
-from orion_twisted.demo.desk import MAX_UNDO, Desk
+from orion_twisted.demo import assets, documents, live, printing, prints, store
+from orion_twisted.demo.changes import MAX_CHANGES
 from orion_twisted.demo.documents import (
-    MAX_PAGES,
+    AssetId,
     CommandRefused,
-    Coordinate,
     Document,
-    DocumentStore,
+    Id,
     Name,
     Page,
     PageSize,
-    Placeable,
-    UnknownDocument,
 )
+from orion_twisted.demo.live import Live, LiveDocuments, Session
+from orion_twisted.demo.prints import PART, Prints
 from orion_twisted.demo.render import MAX_COMMANDS, render
+from orion_twisted.demo.words import near
 
-MAX_FRAME = 1024 * 1024
-"""Bytes of one frame, request or answer."""
+MAX_PAYLOAD = 1024 * 1024
+"""Bytes of a request, or of an answer, without what its dialect puts around it."""
 
-Fields = dict[str, object]
 # JSON numbers beyond 2^53 do not survive a browser, and beyond 2^63 no SQLite.
-DocumentId = Annotated[int, Meta(ge=1, le=2**53 - 1)]
-PageNumber = Annotated[int, Meta(ge=1, le=MAX_PAGES)]
-PageCount = Annotated[int, Meta(ge=1, le=MAX_PAGES)]
+Number = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Positive = Annotated[int, Meta(ge=1, le=2**53 - 1)]
+Client = Annotated[str, Meta(min_length=1, max_length=64)]
+Key = Annotated[str, Meta(min_length=1, max_length=100)]
+
+
+@frozen
+class Desk:
+    """What the commands work on."""
+
+    documents: LiveDocuments
+    prints: Prints
+
+
+@frozen
+class Answer:
+    """
+    What a command returns.
+
+    Attributes:
+        fields: of the ApiResult, ``message`` among them, and without ``success``.
+        body: bytes that follow it, if there are any.
+        is_done: whether the command was carried out.
+    """
+
+    fields: dict[str, object]
+    body: bytes | None = None
+    is_done: bool = True
 
 
 class NoFields(Struct, forbid_unknown_fields=True):
-    """hello, version, documents, undo, redo."""
+    """hello, documents."""
 
 
 class New(Struct, forbid_unknown_fields=True):
-    """new: ``width`` and ``height`` are those of every page."""
+    """new: ``width`` and ``height`` are those of its page."""
 
     name: Name = "Untitled"
-    pages: PageCount = 1
     width: PageSize = 595.0
     height: PageSize = 842.0
-    discard: bool = False
+    key: Key | None = None
+
+
+class OfDocument(Struct, forbid_unknown_fields=True):
+    """close, save, delete."""
+
+    document: Positive
 
 
 class Open(Struct, forbid_unknown_fields=True):
-    """open: ``discard`` gives up unsaved edits of what is open now."""
+    """open: without ``client`` for somebody who only looks."""
 
-    document: DocumentId
-    discard: bool = False
-
-
-class Save(Struct, forbid_unknown_fields=True):
-    """save: ``overwrite`` replaces what somebody else has saved or deleted meanwhile."""
-
-    overwrite: bool = False
+    document: Positive
+    client: Client | None = None
 
 
-class Close(Struct, forbid_unknown_fields=True):
-    """close."""
+class Sync(Struct, forbid_unknown_fields=True):
+    """sync."""
 
-    discard: bool = False
-
-
-class Delete(Struct, forbid_unknown_fields=True):
-    """delete: takes the document out of the store at once."""
-
-    document: DocumentId
+    document: Positive
+    seq: Number
+    client: Client | None = None
 
 
-class Insert(Struct, forbid_unknown_fields=True):
-    """insert."""
+class Apply(Struct, forbid_unknown_fields=True):
+    """apply: what ``changes`` may be is for the document to say, which counts the edit."""
 
-    object: Placeable
-    page: PageNumber = 1
-
-
-class Move(Struct, forbid_unknown_fields=True):
-    """move: ``x`` and ``y`` are the object's new place."""
-
-    id: str
-    x: Coordinate
-    y: Coordinate
+    document: Positive
+    client: Client
+    edit: Positive
+    changes: Any
 
 
-class Resize(Struct, forbid_unknown_fields=True):
-    """
-    resize: with ``x`` and ``y`` when a handle at the left or the top is pulled.
+class Render(Struct, forbid_unknown_fields=True):
+    """render."""
 
-    Only a line may get a negative width or height.
-    """
-
-    id: str
-    width: Coordinate
-    height: Coordinate
-    x: Coordinate | None = None
-    y: Coordinate | None = None
+    document: Positive
+    page: Id
+    row: Number | None = None
 
 
-class Edit(Struct, forbid_unknown_fields=True):
-    """edit: ``set`` names the properties that change."""
+class Upload(Struct, forbid_unknown_fields=True):
+    """upload; the image's bytes follow."""
 
-    id: str
-    set: dict[str, Any]
-
-
-class Remove(Struct, forbid_unknown_fields=True):
-    """remove."""
-
-    id: str
+    document: Positive
+    type: assets.ImageType
 
 
-class OnPage(Struct, forbid_unknown_fields=True):
-    """render, objects."""
+class OfAsset(Struct, forbid_unknown_fields=True):
+    """asset."""
 
-    page: PageNumber = 1
+    document: Positive
+    asset: AssetId
 
 
-def _hello(desk: Desk, store: DocumentStore, fields: NoFields) -> Fields:
-    return {
-        "message": f"Orion demo engine {__version__}",
-        "version": __version__,
-        "commands": sorted(COMMANDS),
-        "limits": {
-            "documents": limits.MAX_DOCUMENTS,
-            "pages": limits.MAX_PAGES,
-            "objects_per_page": limits.MAX_OBJECTS_PER_PAGE,
-            "text": limits.MAX_TEXT,
-            "document_bytes": limits.MAX_DOCUMENT,
-            "frame_bytes": MAX_FRAME,
-            "drawing_commands": MAX_COMMANDS,
-            "undo": MAX_UNDO,
+class Pdf(Struct, forbid_unknown_fields=True):
+    """pdf: for all rows, for some, or once without."""
+
+    document: Positive
+    rows: (
+        Literal["all"]
+        | Annotated[list[Number], Meta(min_length=1, max_length=printing.MAX_SHEETS)]
+        | None
+    ) = None
+
+
+class PdfPart(Struct, forbid_unknown_fields=True):
+    """pdf_part."""
+
+    pdf: str
+    part: Number
+
+
+def _hello(desk: Desk, session: Session, fields: NoFields) -> Answer:
+    return Answer(
+        {
+            "message": f"Orion demo engine {__version__}",
+            "version": __version__,
+            "commands": sorted(COMMANDS),
+            "limits": {
+                "payload": MAX_PAYLOAD,
+                "documents": documents.MAX_DOCUMENTS,
+                "document": documents.MAX_DOCUMENT,
+                "pages": documents.MAX_PAGES,
+                "objects_per_page": documents.MAX_OBJECTS_PER_PAGE,
+                "text": documents.MAX_TEXT,
+                "code_text": documents.MAX_CODE_TEXT,
+                "columns": documents.MAX_COLUMNS,
+                "rows": documents.MAX_ROWS,
+                "cell": documents.MAX_CELL,
+                "changes": MAX_CHANGES,
+                "edit": live.MAX_EDIT,
+                "edits_kept": store.KEPT_ROWS,
+                "clients": store.MAX_CLIENTS,
+                "people": live.MAX_PEOPLE,
+                "open": live.MAX_OPEN,
+                "asset": assets.MAX_ASSET,
+                "assets": assets.MAX_ASSETS,
+                "pixels": assets.MAX_PIXELS,
+                "drawing_commands": MAX_COMMANDS,
+                "sheets": printing.MAX_SHEETS,
+                "pdf": prints.MAX_PDF,
+                "pdf_part": PART,
+                "pdf_age": prints.MAX_AGE,
+            },
+        }
+    )
+
+
+def _documents(desk: Desk, session: Session, fields: NoFields) -> Answer:
+    found = desk.documents.store.documents()
+    return Answer(
+        {
+            "message": f"{len(found)} of at most {documents.MAX_DOCUMENTS} documents",
+            "documents": msgspec.to_builtins(found),
+        }
+    )
+
+
+def _new(desk: Desk, session: Session, fields: New) -> Answer:
+    page = Page("p1", fields.width, fields.height)
+    document_id = desk.documents.store.create(Document(fields.name, (page,)), fields.key)
+    return Answer({"message": f"document {document_id} made", "document": document_id})
+
+
+def _open(desk: Desk, session: Session, fields: Open) -> Answer:
+    found = desk.documents.get(fields.document)
+    desk.documents.join(found, session)
+    return Answer(
+        {
+            "message": f"{found.document.name} opened",
+            "document": {"id": found.id, **msgspec.to_builtins(found.document)},
+            **_standing(desk, found, fields.client),
+        }
+    )
+
+
+def _close(desk: Desk, session: Session, fields: OfDocument) -> Answer:
+    desk.documents.leave(fields.document, session)
+    return Answer({"message": f"document {fields.document} closed"})
+
+
+def _sync(desk: Desk, session: Session, fields: Sync) -> Answer:
+    found = desk.documents.get(fields.document)
+    desk.documents.join(found, session)
+    edits = desk.documents.edits_after(found, fields.seq)
+    missed: dict[str, object]
+    if edits is None:
+        missed = {"message": "load the document anew", "reload": True}
+    else:
+        missed = {"message": f"{len(edits)} edits", "edits": edits}
+    return Answer({**missed, **_standing(desk, found, fields.client)})
+
+
+def _apply(desk: Desk, session: Session, fields: Apply) -> Answer:
+    found = desk.documents.get(fields.document)
+    why = desk.documents.apply(found, session, fields.client, fields.edit, fields.changes)
+    applied = desk.documents.store.applied(found.id, fields.client)
+    return Answer(
+        {
+            "message": why or f"edit {fields.edit} done",
+            "seq": found.seq,
+            "applied": applied,
         },
-    }
+        is_done=not why,
+    )
 
 
-def _documents(desk: Desk, store: DocumentStore, fields: NoFields) -> Fields:
-    found = store.documents()
-    return {
-        "message": f"{len(found)} of at most {limits.MAX_DOCUMENTS} documents",
-        "documents": msgspec.to_builtins(found),
-        "open": desk.open_id,
-    }
+def _save(desk: Desk, session: Session, fields: OfDocument) -> Answer:
+    found = desk.documents.get(fields.document)
+    desk.documents.save(found)
+    return Answer(
+        {
+            "message": f"{found.document.name} saved as revision {found.revision}",
+            "revision": found.revision,
+            "seq": found.seq,
+        }
+    )
 
 
-def _new(desk: Desk, store: DocumentStore, fields: New) -> Fields:
-    desk.check_discard(fields.discard)
-    page = Page(fields.width, fields.height)
-    stored = store.create(Document(fields.name, (page,) * fields.pages))
-    desk.put(stored)
-    return {"message": f"document {stored.id} made", **_opened(desk)}
+def _delete(desk: Desk, session: Session, fields: OfDocument) -> Answer:
+    desk.documents.delete(fields.document)
+    return Answer({"message": f"document {fields.document} deleted"})
 
 
-def _open(desk: Desk, store: DocumentStore, fields: Open) -> Fields:
-    desk.check_discard(fields.discard)
-    desk.put(store.load(fields.document))
-    return {"message": f"document {fields.document} opened", **_opened(desk)}
-
-
-def _save(desk: Desk, store: DocumentStore, fields: Save) -> Fields:
-    stored = desk.stored
-    revision = None if fields.overwrite else stored.revision
-    try:
-        saved = store.replace(stored.id, desk.document, revision)
-    except UnknownDocument:
-        if not fields.overwrite:
-            raise
-        saved = store.create(desk.document)
-    desk.saved(saved)
-    return {
-        "message": f"document {saved.id} saved as revision {saved.revision}",
-        **_opened(desk),
-    }
-
-
-def _close(desk: Desk, store: DocumentStore, fields: Close) -> Fields:
-    document_id = desk.stored.id
-    desk.check_discard(fields.discard)
-    desk.clear()
-    return {"message": f"document {document_id} closed"}
-
-
-def _delete(desk: Desk, store: DocumentStore, fields: Delete) -> Fields:
-    store.delete(fields.document)
-    if desk.open_id == fields.document:
-        desk.clear()
-    return {"message": f"document {fields.document} deleted"}
-
-
-def _insert(desk: Desk, store: DocumentStore, fields: Insert) -> Fields:
-    placed = desk.add(fields.page, fields.object)
-    return _edited(desk, "inserted", fields.page, placed.id)
-
-
-def _move(desk: Desk, store: DocumentStore, fields: Move) -> Fields:
-    page, placed = desk.find(fields.id)
-    desk.change(page, msgspec.structs.replace(placed, x=fields.x, y=fields.y))
-    return _edited(desk, "moved", page, placed.id)
-
-
-def _resize(desk: Desk, store: DocumentStore, fields: Resize) -> Fields:
-    new: dict[str, Any] = {"width": fields.width, "height": fields.height}
-    new |= {key: value for key, value in (("x", fields.x), ("y", fields.y)) if value is not None}
-    page, placed = desk.find(fields.id)
-    desk.change(page, _with(placed, new, "$."))
-    return _edited(desk, "resized", page, placed.id)
-
-
-def _edit(desk: Desk, store: DocumentStore, fields: Edit) -> Fields:
-    page, placed = desk.find(fields.id)
-    if not fields.set:
-        raise CommandRefused("set: names no property to change")
-    for fixed in ("id", "kind"):
-        if fixed in fields.set:
-            raise CommandRefused(f"set.{fixed}: cannot be changed")
-    desk.change(page, _with(placed, fields.set, "$.set."))
-    return _edited(desk, "changed", page, placed.id)
-
-
-def _remove(desk: Desk, store: DocumentStore, fields: Remove) -> Fields:
-    page, placed = desk.find(fields.id)
-    desk.remove(page, placed.id)
-    return _edited(desk, "removed", page, placed.id)
-
-
-def _render(desk: Desk, store: DocumentStore, fields: OnPage) -> Fields:
-    page = desk.page(fields.page)
-    drawing = render(page)
-    return {
-        "message": f"page {fields.page}: {len(drawing.commands)} drawing commands",
-        "page": fields.page,
+def _render(desk: Desk, session: Session, fields: Render) -> Answer:
+    found = desk.documents.get(fields.document)
+    page = found.document.page(fields.page)
+    row = found.document.row(fields.row)
+    drawing = render(page, row, assets.assets(desk.documents.store, found.id))
+    answer: dict[str, object] = {
+        "message": f"page {page.id}: {len(drawing.commands)} drawing commands",
+        "page": page.id,
+        "seq": found.seq,
         "width": page.width,
         "height": page.height,
         "commands": drawing.commands,
         "boxes": drawing.boxes,
         "complete": drawing.complete,
-        **desk.state(),
     }
+    return Answer(answer if fields.row is None else {**answer, "row": fields.row})
 
 
-def _objects(desk: Desk, store: DocumentStore, fields: OnPage) -> Fields:
-    objects = desk.page(fields.page).objects
+def _upload(desk: Desk, session: Session, fields: Upload, body: bytes) -> Answer:
+    found = desk.documents.get(fields.document)
+    asset = assets.upload(desk.documents.store, found.id, found.document, fields.type, body)
+    return Answer(
+        {
+            "message": f"image of {asset.width} x {asset.height} pixels",
+            "asset": asset.id,
+            "width": asset.width,
+            "height": asset.height,
+        }
+    )
+
+
+def _asset(desk: Desk, session: Session, fields: OfAsset) -> Answer:
+    kind, content = assets.content(desk.documents.store, fields.document, fields.asset)
+    return Answer({"message": f"{len(content)} bytes", "type": kind}, content)
+
+
+def _pdf(desk: Desk, session: Session, fields: Pdf) -> Deferred[Answer]:
+    found = desk.documents.get(fields.document)
+    job = printing.job(found.document, fields.rows)
+    images = assets.assets(desk.documents.store, found.id)
+    contents = {
+        asset: assets.content(desk.documents.store, found.id, asset)[1] for asset in images
+    }
+    name = f"{found.document.name}.pdf"
+
+    def done(kept: tuple[str, int, int]) -> Answer:
+        pdf, size, parts = kept
+        fields: dict[str, object] = {"pdf": pdf, "bytes": size, "parts": parts, "name": name}
+        return Answer({"message": f"{name}: {size} bytes", **fields})
+
+    return desk.prints.make(job, images, contents).addCallback(done)
+
+
+def _pdf_part(desk: Desk, session: Session, fields: PdfPart) -> Answer:
+    part = desk.prints.part(fields.pdf, fields.part)
+    return Answer({"message": f"{len(part)} bytes"}, part)
+
+
+def _standing(desk: Desk, found: Live, client: str | None) -> dict[str, object]:
+    """Return how far a document is, and its edits of a client."""
+    applied = 0 if client is None else desk.documents.store.applied(found.id, client)
     return {
-        "message": f"page {fields.page}: {len(objects)} objects",
-        "page": fields.page,
-        "objects": [msgspec.to_builtins(placed) for placed in objects],
+        "seq": found.seq,
+        "applied": applied,
+        "revision": found.revision,
+        "unsaved": found.unsaved,
+        "people": len(found.people),
     }
 
 
-def _undo(desk: Desk, store: DocumentStore, fields: NoFields) -> Fields:
-    desk.undo()
-    return {"message": "one edit undone", **desk.state()}
+@frozen
+class Command:
+    """
+    A command.
+
+    Attributes:
+        kind: its fields.
+        carry_out: called with the desk, the session, the fields and, if it takes any, the bytes.
+        takes_bytes: whether bytes follow its fields.
+        gives_bytes: whether bytes follow its answer.
+    """
+
+    kind: type[Struct]
+    carry_out: Callable[..., Answer | Deferred[Answer]]
+    takes_bytes: bool = False
+    gives_bytes: bool = False
 
 
-def _redo(desk: Desk, store: DocumentStore, fields: NoFields) -> Fields:
-    desk.redo()
-    return {"message": "one edit redone", **desk.state()}
-
-
-def _with(placed: Placeable, new: dict[str, Any], path: str) -> Placeable:
-    """Return the object with some properties set, checked like a new one."""
-    try:
-        return msgspec.convert(msgspec.to_builtins(placed) | new, type(placed))
-    except msgspec.ValidationError as error:
-        # The path has to name the field where the client wrote it.
-        raise msgspec.ValidationError(str(error).replace("`$.", f"`{path}", 1)) from None
-
-
-def _edited(desk: Desk, what: str, page: int, object_id: str) -> Fields:
-    return {
-        "message": f"{object_id} {what} on page {page}",
-        "id": object_id,
-        "page": page,
-        **desk.state(),
-    }
-
-
-def _opened(desk: Desk) -> Fields:
-    stored = desk.stored
-    document = desk.document
-    return {
-        "document": {
-            "id": stored.id,
-            "name": document.name,
-            "revision": stored.revision,
-            "pages": [
-                {"width": page.width, "height": page.height, "objects": len(page.objects)}
-                for page in document.pages
-            ],
-        },
-        **desk.state(),
-    }
-
-
-COMMANDS: dict[str, tuple[type[Struct], Callable[[Desk, DocumentStore, Any], Fields]]] = {
-    "hello": (NoFields, _hello),
-    "version": (NoFields, _hello),
-    "documents": (NoFields, _documents),
-    "new": (New, _new),
-    "open": (Open, _open),
-    "save": (Save, _save),
-    "close": (Close, _close),
-    "delete": (Delete, _delete),
-    "insert": (Insert, _insert),
-    "move": (Move, _move),
-    "resize": (Resize, _resize),
-    "edit": (Edit, _edit),
-    "remove": (Remove, _remove),
-    "render": (OnPage, _render),
-    "objects": (OnPage, _objects),
-    "undo": (NoFields, _undo),
-    "redo": (NoFields, _redo),
+COMMANDS: dict[str, Command] = {
+    "hello": Command(NoFields, _hello),
+    "documents": Command(NoFields, _documents),
+    "new": Command(New, _new),
+    "open": Command(Open, _open),
+    "close": Command(OfDocument, _close),
+    "sync": Command(Sync, _sync),
+    "apply": Command(Apply, _apply),
+    "save": Command(OfDocument, _save),
+    "delete": Command(OfDocument, _delete),
+    "render": Command(Render, _render),
+    "upload": Command(Upload, _upload, takes_bytes=True),
+    "asset": Command(OfAsset, _asset, gives_bytes=True),
+    "pdf": Command(Pdf, _pdf),
+    "pdf_part": Command(PdfPart, _pdf_part, gives_bytes=True),
 }
+
+
+def carry_out(
+    desk: Desk, session: Session, message: object, body: bytes | None
+) -> Answer | Deferred[Answer]:
+    """
+    Carry out one request.
+
+    Args:
+        desk: what it works on.
+        session: who asks.
+        message: the request as decoded JSON; members that begin with ``@`` are passed over.
+        body: the bytes that follow it; None if there are none.
+
+    Returns:
+        Its answer; or, where that takes a thread, a Deferred that fires with it, or fails with an
+        EngineError.
+
+    Raises:
+        EngineError: it cannot be done. Never anything else for bad input.
+    """
+    if not isinstance(message, dict):
+        raise CommandRefused("a message must be a JSON object")
+    name = message.get("cmd")
+    if not isinstance(name, str):
+        raise CommandRefused('"cmd" must be the name of a command, as in "cmd": "hello"')
+    if name not in COMMANDS:
+        raise CommandRefused(near(f"unknown command {name[:40]!r}", name, COMMANDS))
+    command = COMMANDS[name]
+    given = {
+        key: value
+        for key, value in message.items()
+        if not (isinstance(key, str) and (key == "cmd" or key.startswith("@")))
+    }
+    for field in given:
+        if field not in command.kind.__struct_fields__:
+            complaint = f"{name} has no field {str(field)[:40]!r}"
+            raise CommandRefused(near(complaint, str(field), command.kind.__struct_fields__))
+    fields = documents.convert(given, command.kind)
+    if (body is not None) != command.takes_bytes:
+        raise CommandRefused(
+            f"{name} wants bytes after it, in a binary message"
+            if command.takes_bytes
+            else f"{name} takes no bytes"
+        )
+    if command.takes_bytes:
+        return command.carry_out(desk, session, fields, body)
+    return command.carry_out(desk, session, fields)

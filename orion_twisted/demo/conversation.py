@@ -7,9 +7,10 @@ gateway's certificate as a browser would. It blocks: run it in a thread beside t
 
 import asyncio
 import json
+import secrets
 import ssl
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 TIMEOUT = 10.0
@@ -19,6 +20,7 @@ LONG_TEXT = 200 * 1024
 MAX_ANSWER = 4 * 1024 * 1024
 """Bytes of one answer that are accepted."""
 
+_CLIENT = "conversation"
 _TITLE = "Invoice 2041 · 인보이스"
 
 Step = Callable[[str, bool, float], None]
@@ -122,8 +124,8 @@ class _Conversation:
         self._sockets: list[_Socket] = []
         self._message_id = 0
         self._document = 0
-        self._text = ""
-        self._rectangle = ""
+        self._edit = 0
+        self._key = secrets.token_hex(8)
         self._long = ("0123456789abcde\n" * (LONG_TEXT // 16))[:LONG_TEXT]
 
     def steps(self) -> list[tuple[str, Callable[[], None]]]:
@@ -133,16 +135,20 @@ class _Conversation:
             ("ask for the version", self._version),
             ("list the documents", self._list),
             ("make a document", self._new),
-            ("insert a text", self._insert_text),
-            ("insert a rectangle", self._insert_rectangle),
-            ("move the text", self._move),
-            ("resize the rectangle", self._resize),
-            ("edit the text", self._edit),
+            ("ask for it again with the same key: it is the same one", self._new_again),
+            ("open it", self._open),
+            ("insert a text and a rectangle", self._insert),
+            ("move the text and change what it says", self._change),
+            ("the same edit once more: it is not done twice", self._change_again),
+            ("an edit that cannot be done is refused", self._refuse),
             ("render the page: it shows the text", self._render),
+            ("render it for a row of data: the cell is in its place", self._render_row),
+            ("print it", self._print),
             ("an unknown command gets an error answer", self._bad_command),
             ("a text of 200 KiB goes there and back", self._long_text),
-            ("save and close the document", self._save),
+            ("save the document", self._save),
             ("open it on a second connection: all is there", self._reopen),
+            ("an edit there is told to the first one", self._tell),
             ("delete it again", self._delete),
             ("close both connections with 1000", self._close),
         ]
@@ -157,7 +163,7 @@ class _Conversation:
         self._sockets.append(self._connect())
 
     def _version(self) -> None:
-        answer = self._ask("version")
+        answer = self._ask("hello")
         _check(isinstance(answer.get("version"), str), "the answer has no version")
 
     def _list(self) -> None:
@@ -165,36 +171,60 @@ class _Conversation:
         _check(isinstance(answer.get("documents"), list), "the answer has no list")
 
     def _new(self) -> None:
-        answer = self._ask("new", name=_TITLE, pages=2)
-        self._document = answer["document"]["id"]
+        self._document = self._ask("new", name=_TITLE, key=self._key)["document"]
+
+    def _new_again(self) -> None:
+        answer = self._ask("new", name=_TITLE, key=self._key)
+        _equal(answer["document"], self._document, "document")
+
+    def _open(self) -> None:
+        answer = self._ask("open", document=self._document, client=_CLIENT)
         _equal(answer["document"]["name"], _TITLE, "name")
+        _equal((answer["seq"], answer["applied"]), (0, 0), "seq and applied")
 
-    def _insert_text(self) -> None:
-        text = {"kind": "text", "x": 40, "y": 40, "width": 400, "text": "draft", "size": 20}
-        self._text = self._ask("insert", page=1, object=text)["id"]
+    def _insert(self) -> None:
+        text = {"kind": "text", "id": "t1", "x": 40, "y": 40, "width": 400, "height": 40}
+        rectangle = {"kind": "rectangle", "id": "r1", "x": 40, "y": 120, "width": 300}
+        self._apply(
+            {"op": "insert", "page": "p1", "object": {**text, "text": "draft"}},
+            {"op": "insert", "page": "p1", "object": {**rectangle, "height": 90}},
+        )
 
-    def _insert_rectangle(self) -> None:
-        rectangle = {"kind": "rectangle", "x": 40, "y": 120, "fill": "#eff4ff"}
-        self._rectangle = self._ask("insert", page=1, object=rectangle)["id"]
+    def _change(self) -> None:
+        self._apply(
+            {"op": "set", "id": "t1", "set": {"x": 72.5, "y": 60}},
+            {"op": "set", "id": "t1", "set": {"text": _TITLE, "weight": "bold"}},
+        )
+        found = self._find("t1")
+        _equal((found["x"], found["y"], found["text"]), (72.5, 60, _TITLE), "text object")
 
-    def _move(self) -> None:
-        self._ask("move", id=self._text, x=72.5, y=60)
-        found = self._find(self._text)
-        _equal((found["x"], found["y"]), (72.5, 60), "place")
+    def _change_again(self) -> None:
+        before = self._ask("sync", document=self._document, client=_CLIENT, seq=0)["seq"]
+        self._edit -= 1
+        self._apply({"op": "remove", "id": "t1"})
+        answer = self._ask("sync", document=self._document, client=_CLIENT, seq=0)
+        _equal((answer["seq"], answer["applied"]), (before, self._edit), "seq and applied")
 
-    def _resize(self) -> None:
-        self._ask("resize", id=self._rectangle, width=300, height=90)
-        found = self._find(self._rectangle)
-        _equal((found["width"], found["height"]), (300, 90), "size")
-
-    def _edit(self) -> None:
-        self._ask("edit", id=self._text, set={"text": _TITLE, "weight": "bold"})
-        _equal(self._find(self._text)["text"], _TITLE, "text")
+    def _refuse(self) -> None:
+        self._edit += 1
+        change = {"op": "set", "id": "gone", "set": {"x": 1}}
+        answer = self._exchange(self._request_to_apply(change))
+        _equal((answer["success"], answer["applied"]), (False, self._edit), "success and applied")
 
     def _render(self) -> None:
-        commands = self._ask("render", page=1)["commands"]
-        drawn = [command[1] for command in commands if command[0] == "fillText"]
-        _check(_TITLE in drawn, f"the drawing commands do not write {_TITLE!r}")
+        _check(_TITLE in self._drawn(), f"the drawing commands do not write {_TITLE!r}")
+
+    def _render_row(self) -> None:
+        data = {"columns": ["name"], "rows": [["Kim"], ["이서연"]]}
+        self._apply(
+            {"op": "data", "data": data},
+            {"op": "set", "id": "t1", "set": {"text": "Dear {{name}}"}},
+        )
+        _check("Dear 이서연" in self._drawn(row=1), "the row's cell is not drawn")
+
+    def _print(self) -> None:
+        answer = self._ask("pdf", document=self._document, rows="all")
+        _check(answer["bytes"] > 0, "there are no bytes in the PDF")
 
     def _bad_command(self) -> None:
         answer = self._exchange({"cmd": "rendr", "page": 1})
@@ -202,21 +232,28 @@ class _Conversation:
         _check("render" in answer["message"], f"the message names no command: {answer['message']}")
 
     def _long_text(self) -> None:
-        long = {"kind": "text", "id": "long", "x": 40, "y": 40, "text": self._long}
-        self._ask("insert", page=2, object=long)
-        _check(self._find("long", page=2)["text"] == self._long, "it came back changed")
+        self._apply({"op": "set", "id": "t1", "set": {"text": self._long}})
+        _check(self._find("t1")["text"] == self._long, "it came back changed")
 
     def _save(self) -> None:
-        answer = self._ask("save")
-        _equal(answer["unsaved"], False, "unsaved")
-        self._ask("close")
+        _equal(self._ask("save", document=self._document)["revision"], 2, "revision")
 
     def _reopen(self) -> None:
         self._open_socket()
         answer = self._ask("open", document=self._document)
-        _equal([page["objects"] for page in answer["document"]["pages"]], [2, 1], "objects")
-        _equal(self._find(self._text)["text"], _TITLE, "text")
-        _equal(self._find(self._rectangle)["width"], 300, "width")
+        objects = answer["document"]["pages"][0]["objects"]
+        _equal([each["id"] for each in objects], ["t1", "r1"], "objects")
+        _check(objects[0]["text"] == self._long, "the long text is not there")
+        _equal((answer["people"], answer["unsaved"]), (2, False), "people and unsaved")
+
+    def _tell(self) -> None:
+        changes = [{"op": "rename", "name": "Told"}]
+        self._ask("apply", document=self._document, client="second", edit=1, changes=changes)
+        while True:
+            event = json.loads(self._sockets[0].receive())
+            if event.get("event") == "applied" and event.get("client") == "second":
+                break
+        _equal(event["changes"], changes, "changes")
 
     def _delete(self) -> None:
         self._ask("delete", document=self._document)
@@ -225,11 +262,26 @@ class _Conversation:
         codes = [socket.close() for socket in self._sockets]
         _equal(codes, [1000, 1000], "close codes")
 
-    def _find(self, object_id: str, page: int = 1) -> dict[str, Any]:
-        for found in self._ask("objects", page=page)["objects"]:
+    def _request_to_apply(self, *changes: Mapping[str, object]) -> dict[str, object]:
+        of: dict[str, object] = {"document": self._document, "client": _CLIENT}
+        return {"cmd": "apply", **of, "edit": self._edit, "changes": changes}
+
+    def _apply(self, *changes: Mapping[str, object]) -> None:
+        self._edit += 1
+        answer = self._exchange(self._request_to_apply(*changes))
+        _check(answer["success"] is True, f"the edit was refused: {answer['message']}")
+        _equal(answer["applied"], self._edit, "applied")
+
+    def _find(self, object_id: str) -> dict[str, Any]:
+        answer = self._ask("open", document=self._document, client=_CLIENT)
+        for found in answer["document"]["pages"][0]["objects"]:
             if found["id"] == object_id:
                 return dict(found)
-        raise ConversationFailed(f"there is no object {object_id!r} on page {page}")
+        raise ConversationFailed(f"there is no object {object_id!r}")
+
+    def _drawn(self, **fields: object) -> list[str]:
+        answer = self._ask("render", document=self._document, page="p1", **fields)
+        return [command[1] for command in answer["commands"] if command[0] == "fillText"]
 
     def _ask(self, command: str, **fields: object) -> dict[str, Any]:
         answer = self._exchange({"cmd": command, **fields})
@@ -238,14 +290,17 @@ class _Conversation:
         return answer
 
     def _exchange(self, message: dict[str, object]) -> dict[str, Any]:
-        """Send one message on the newest connection and return its answer."""
+        """Send one message on the newest connection and return its answer, passing over events."""
         self._message_id += 1
         socket = self._sockets[-1]
         socket.send(json.dumps({"@MSGID": self._message_id, **message}))
-        received = socket.receive()
-        _check(isinstance(received, str), "the answer is a binary message")
-        answer = json.loads(received)
-        _equal(answer.get("msgID"), self._message_id, "msgID")
+        while True:
+            received = socket.receive()
+            _check(isinstance(received, str), "the answer is a binary message")
+            answer = json.loads(received)
+            if "msgID" in answer:
+                break
+        _equal(answer["msgID"], self._message_id, "msgID")
         return dict(answer)
 
 

@@ -3,27 +3,44 @@ A page as drawing commands of an HTML5 canvas, each a list: a name and its argum
 
 A name is either a method (``["fillRect", x, y, w, h]``) or a property to set
 (``["fillStyle", "#fff"]``); METHODS and PROPERTIES have them all. Coordinates are
-points from the page's top left corner. Text is broken into lines here, from the widths of
-Helvetica, so that every client breaks it alike; letters themselves are the browser's.
+points from the page's top left corner. The printer carries out the same commands
+(`orion_twisted.demo.printing`), so a PDF has its lines and boxes where the screen has them.
 """
 
 import math
-from collections.abc import Iterator
-from unicodedata import east_asian_width
+from collections.abc import Iterator, Mapping
 
-from orion_twisted.demo.documents import Line, Page, Placeable, Rectangle, Text
+from orion_twisted.demo.assets import Asset
+from orion_twisted.demo.codes import Uncodable, barcode, qr
+from orion_twisted.demo.documents import (
+    Barcode,
+    Image,
+    LibraryMissing,
+    Line,
+    Page,
+    Placeable,
+    QRCode,
+    Rectangle,
+    Text,
+)
+from orion_twisted.demo.wrapping import fill, wrap
 
 MAX_COMMANDS = 8_000
 """Drawing commands of one page; what lies beyond is left out and the answer says so."""
+MAX_LETTERS = 512 * 1024
+"""Characters of one page with its placeholders filled: a short text may name a long cell often."""
 LINE_HEIGHT = 1.25
 """From one baseline to the next, in font sizes."""
 ASCENT = 0.95
 """From the top of a line to its baseline, in font sizes."""
+LABEL = 10.0
+"""The font size of a barcode's label, in points, where its box has room for it."""
+_UNDRAWABLE = "#c0392b"
 
 # fmt: off
 METHODS = frozenset([
     "save", "restore", "translate", "rotate", "fillRect", "strokeRect",
-    "beginPath", "moveTo", "lineTo", "stroke", "fillText",
+    "beginPath", "moveTo", "lineTo", "stroke", "fillText", "drawImage",
 ])
 PROPERTIES = frozenset([
     "fillStyle", "strokeStyle", "lineWidth", "font", "textAlign", "textBaseline",
@@ -31,18 +48,7 @@ PROPERTIES = frozenset([
 # fmt: on
 
 Command = list[str | float]
-
-# Helvetica's advance widths from its AFM file, U+0020 to U+007E, in thousandths of the font size.
-# fmt: off
-_WIDTHS = (
-    278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278, 556, 556, 556,
-    556, 556, 556, 556, 556, 556, 556, 278, 278, 584, 584, 584, 556, 1015, 667, 667, 722, 722, 667,
-    611, 778, 722, 278, 500, 667, 556, 833, 722, 778, 667, 778, 722, 667, 611, 722, 667, 944, 667,
-    667, 611, 278, 278, 278, 469, 556, 333, 556, 556, 500, 556, 556, 278, 556, 556, 222, 222, 500,
-    222, 833, 556, 556, 556, 556, 333, 500, 278, 556, 500, 722, 500, 500, 500, 334, 260, 334, 584,
-)
-# fmt: on
-_STRETCH = {"sans-serif": 1.0, "serif": 0.94, "monospace": 1.0}
+Row = Mapping[str, str] | None
 
 
 class Drawing:
@@ -54,9 +60,14 @@ class Drawing:
         self.complete = True
 
 
-def render(page: Page) -> Drawing:
+def render(page: Page, row: Row = None, assets: Mapping[str, Asset] | None = None) -> Drawing:
     """
     Draw a page.
+
+    Args:
+        page: the page.
+        row: the cells that fill its placeholders; None leaves them as they are written.
+        assets: the document's images by their ids.
 
     Returns:
         ``commands``: at most MAX_COMMANDS of them; ``boxes``: for every object drawn its id, kind,
@@ -68,14 +79,20 @@ def render(page: Page) -> Drawing:
         ["fillStyle", "#ffffff"],
         ["fillRect", 0, 0, _short(page.width), _short(page.height)],
     ]
+    letters = MAX_LETTERS
     for placed in page.objects:
         room = MAX_COMMANDS - len(drawing.commands)
         commands: list[Command] = []
-        for command in _draw(placed):
+        for command in _draw(placed, row, assets or {}, letters):
             commands.append(command)
             if len(commands) > room:
                 drawing.complete = False
                 return drawing
+            if command[0] == "fillText":
+                letters -= len(str(command[1]))
+        if letters <= 0:
+            drawing.complete = False
+            return drawing
         drawing.boxes.append(
             {
                 "id": placed.id,
@@ -92,7 +109,9 @@ def render(page: Page) -> Drawing:
     return drawing
 
 
-def _draw(placed: Placeable) -> Iterator[Command]:
+def _draw(
+    placed: Placeable, row: Row, assets: Mapping[str, Asset], letters: int
+) -> Iterator[Command]:
     yield ["save"]
     left = top = 0.0
     if placed.rotation:
@@ -103,7 +122,7 @@ def _draw(placed: Placeable) -> Iterator[Command]:
         yield ["translate", _short(placed.x), _short(placed.y)]
     match placed:
         case Text():
-            yield from _draw_text(placed, left, top)
+            yield from _draw_text(placed, fill(placed.text, row, letters), left, top)
         case Rectangle():
             box = (_short(left), _short(top), _short(placed.width), _short(placed.height))
             if placed.fill != "none":
@@ -122,64 +141,105 @@ def _draw(placed: Placeable) -> Iterator[Command]:
                 yield ["moveTo", _short(left), _short(top)]
                 yield ["lineTo", _short(left + placed.width), _short(top + placed.height)]
                 yield ["stroke"]
+        case Image():
+            yield from _draw_image(placed, assets.get(placed.asset), left, top)
+        case QRCode() | Barcode():
+            yield from _draw_code(placed, fill(placed.text, row, letters), left, top)
     yield ["restore"]
 
 
-def _draw_text(text: Text, left: float, top: float) -> Iterator[Command]:
+def _draw_text(text: Text, value: str, left: float, top: float) -> Iterator[Command]:
+    style = "italic " if text.italic else ""
     yield ["fillStyle", text.color]
-    yield ["font", f"{text.weight} {_short(text.size):g}px {text.font}"]
+    yield ["font", f"{style}{text.weight} {_short(text.size):g}px {text.font}"]
     yield ["textAlign", text.align]
     yield ["textBaseline", "alphabetic"]
     x = left + {"left": 0.0, "center": text.width / 2, "right": text.width}[text.align]
     # At least one line, so that a box made too small still shows that there is text.
     room = max(1, math.floor(text.height / (text.size * LINE_HEIGHT) + 0.001))
-    for number, line in zip(range(room), wrap(text), strict=False):
+    for number, line in zip(range(room), wrap(text, value), strict=False):
         if line:
             baseline = top + text.size * (ASCENT + LINE_HEIGHT * number)
             yield ["fillText", line, _short(x), _short(baseline)]
 
 
-def wrap(text: Text) -> Iterator[str]:
-    """Yield the lines of a text object, broken at blanks, or anywhere in too long a word."""
-    stretch = _STRETCH[text.font] * (1.06 if text.weight == "bold" else 1.0)
-    room = text.width * 1000 / (text.size * stretch)
-    mono = text.font == "monospace"
-    for paragraph in text.text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
-        yield from _wrap_paragraph(paragraph.replace("\t", "    "), room, mono)
+def _draw_image(image: Image, asset: Asset | None, left: float, top: float) -> Iterator[Command]:
+    if asset is None:
+        yield from _draw_cross(image, left, top)
+        return
+    width, height = image.width, image.height
+    if image.fit == "contain":
+        scale = min(width / asset.width, height / asset.height)
+        width, height = asset.width * scale, asset.height * scale
+    yield [
+        "drawImage",
+        asset.id,
+        _short(left + (image.width - width) / 2),
+        _short(top + (image.height - height) / 2),
+        _short(width),
+        _short(height),
+    ]
 
 
-def _wrap_paragraph(paragraph: str, room: float, mono: bool) -> Iterator[str]:
-    start = 0  # of the line
-    blank = -1  # the last blank on the line, where it may be broken
-    used = after_blank = 0.0
-    for index, letter in enumerate(paragraph):
-        width = _advance(letter, mono)
-        if letter == " ":
-            used += width  # a blank may hang over the edge: nobody sees it
-            blank, after_blank = index, 0.0
-            continue
-        if used + width > room and index > start:
-            if blank >= start:
-                yield paragraph[start:blank].rstrip(" ")
-                start, used = blank + 1, after_blank
-            if used + width > room and index > start:
-                yield paragraph[start:index]
-                start, used, after_blank = index, 0.0, 0.0
-            blank = -1
-        used += width
-        after_blank += width
-    yield paragraph[start:].rstrip(" ")
+def _draw_code(code: QRCode | Barcode, value: str, left: float, top: float) -> Iterator[Command]:
+    try:  # lists: a code that cannot be drawn has not drawn half of itself
+        match code:
+            case QRCode():
+                commands = list(_draw_qr(code, value, left, top))
+            case Barcode():
+                commands = list(_draw_barcode(code, value, left, top))
+    except (Uncodable, LibraryMissing):
+        commands = list(_draw_cross(code, left, top))
+    yield from commands
 
 
-def _advance(letter: str, mono: bool) -> float:
-    code = ord(letter)
-    if 32 <= code < 127:
-        return 600 if mono else _WIDTHS[code - 32]
-    if east_asian_width(letter) in "WF":
-        return 1000
-    return 600 if mono else 556
+def _draw_qr(code: QRCode, value: str, left: float, top: float) -> Iterator[Command]:
+    matrix = qr(value)
+    module = min(code.width, code.height) / matrix.size
+    left += (code.width - module * matrix.size) / 2
+    top += (code.height - module * matrix.size) / 2
+    yield ["fillStyle", code.color]
+    for line, first, count in matrix.bars:
+        x, y = left + module * first, top + module * line
+        yield ["fillRect", _fine(x), _fine(y), _fine(module * count), _fine(module)]
+
+
+def _draw_barcode(code: Barcode, value: str, left: float, top: float) -> Iterator[Command]:
+    bars = barcode(code.symbology, value)
+    module = code.width / bars.width
+    size = min(LABEL, code.height / 4, code.width / (0.6 * len(bars.text))) if code.label else 0.0
+    height = code.height - size * LINE_HEIGHT
+    yield ["fillStyle", code.color]
+    for first, width in bars.bars:
+        x = left + module * first
+        yield ["fillRect", _fine(x), _short(top), _fine(module * width), _short(height)]
+    if code.label:
+        yield ["font", f"normal {_short(size):g}px monospace"]
+        yield ["textAlign", "center"]
+        yield ["textBaseline", "alphabetic"]
+        baseline = top + height + size * ASCENT
+        yield ["fillText", bars.text, _short(left + code.width / 2), _short(baseline)]
+
+
+def _draw_cross(placed: Placeable, left: float, top: float) -> Iterator[Command]:
+    """Draw what stands for something that cannot be drawn: a box with a cross."""
+    right, bottom = _short(left + placed.width), _short(top + placed.height)
+    yield ["strokeStyle", _UNDRAWABLE]
+    yield ["lineWidth", 1]
+    yield ["strokeRect", _short(left), _short(top), _short(placed.width), _short(placed.height)]
+    yield ["beginPath"]
+    yield ["moveTo", _short(left), _short(top)]
+    yield ["lineTo", right, bottom]
+    yield ["moveTo", right, _short(top)]
+    yield ["lineTo", _short(left), bottom]
+    yield ["stroke"]
 
 
 def _short(length: float) -> float:
     """Two decimals of a point are finer than any screen or printer, and shorter on the wire."""
     return round(length, 2)
+
+
+def _fine(length: float) -> float:
+    """The bars of a code lie side by side: what rounding moves would show as gaps."""
+    return round(length, 3)

@@ -2,13 +2,31 @@
 The document that an empty database starts with, so that there is something to look at.
 """
 
-from orion_twisted.demo.documents import Document, Line, Page, Placeable, Rectangle, Text
+from orion_twisted.demo.documents import (
+    Barcode,
+    Document,
+    Line,
+    Page,
+    Placeable,
+    QRCode,
+    Rectangle,
+    Table,
+    Text,
+)
 
 _ROWS = (
     ("1", "Report engine, server licence", "2", "480.00"),
     ("2", "Web Editor, one shop", "1", "320.00"),
     ("3", "Installation and training", "1", "150.00"),
     ("4", "Support, twelve months", "1", "240.00"),
+)
+_DATA = (
+    ("number", "name", "street", "city"),
+    (
+        ("2041", "Example Shop Ltd.", "12 Market Street", "Shelbyville"),
+        ("2042", "예제 상점", "시장길 12", "서울"),
+        ("2043", "Beispielladen GmbH", "Marktstraße 12", "Köln"),
+    ),
 )
 _INK, _QUIET, _ACCENT = "#1f2933", "#616e7c", "#2563eb"
 _COLUMNS = (64, 104, 384, 451)
@@ -33,18 +51,29 @@ def sample() -> Document:
     def rule(y: float) -> None:
         number = len(objects) + 1
         objects.append(
-            Line(id=f"l{number}", x=56.0, y=y, width=483.0, stroke="#cbd2d9", line_width=0.75)
+            Line(
+                id=f"l{number}",
+                x=56.0,
+                y=y,
+                width=483.0,
+                height=0.0,
+                stroke="#cbd2d9",
+                line_width=0.75,
+            )
         )
 
     box(0, 0, 595, 8, _ACCENT)
     text(56, 56, 320, "Delivery note", size=30.0, weight="bold", height=40.0, color=_INK)
-    text(56, 98, 320, "No. 2041 · made with the demo Orion engine", color=_QUIET)
+    text(56, 98, 320, "No. {{number}} · made with the demo Orion engine", color=_QUIET)
     text(
         379, 58, 160, "Orion Report Software\n1 Harbour Road\nSpringfield",
         align="right", height=60.0, color=_QUIET,
     )  # fmt: skip
     text(56, 150, 240, "Deliver to", size=9.0, weight="bold", color=_ACCENT)
-    text(56, 166, 240, "Example Shop Ltd.\n12 Market Street\nShelbyville", height=60.0)
+    text(56, 166, 240, "{{name}}\n{{street}}\n{{city}}", height=60.0)
+    objects.append(
+        Barcode(id="number", x=379.0, y=150.0, width=160.0, height=56.0, text="ON-{{number}}")
+    )
     box(56, 250, 483, 26, "#eff4ff")
     for x, label, align in zip(
         _COLUMNS, ("#", "Item", "Pieces", "Price"), ("left", "left", "right", "right"),
@@ -63,10 +92,16 @@ def sample() -> Document:
         y += 32
     text(300, y + 8, 231, "Total  1,670.00", size=14.0, weight="bold", align="right")
     text(
-        56, y + 90, 483,
-        "Drag an object with the mouse, or choose it in the list and move it with the arrow "
-        "keys. Every change goes through the gateway as one message, and the page you see is "
-        "drawn from the engine's answer.",
+        56, y + 70, 380,
+        "Every change goes through the gateway as one message, is done by the engine, and reaches "
+        "everybody who has the document open. Print it, and there is one page for each row of the "
+        "data, with its cells in place of the names in braces.",
         height=60.0, color=_QUIET,
     )  # fmt: skip
-    return Document("Delivery note 2041", (Page(objects=tuple(objects)),), len(objects))
+    objects.append(
+        QRCode(
+            id="order", x=459.0, y=y + 60, width=80.0, height=80.0,
+            text="https://shop.example/orders/{{number}}",
+        )
+    )  # fmt: skip
+    return Document("Delivery note", (Page("p1", objects=tuple(objects)),), Table(*_DATA))

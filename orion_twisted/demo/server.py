@@ -1,10 +1,11 @@
 """
-The engine behind a TCP socket: frames of JSON in, frames of JSON out, in order.
+The engine behind a TCP socket: frames in, frames out.
 """
 
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from twisted.internet import interfaces
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -14,13 +15,14 @@ from zope.interface import implementer
 
 from orion_twisted.core.errors import OrionError
 from orion_twisted.core.frames import decoder, encoder
-from orion_twisted.demo.commands import MAX_FRAME
-from orion_twisted.demo.documents import DocumentStore
-from orion_twisted.demo.engine import Editor
+from orion_twisted.demo.commands import Desk
+from orion_twisted.demo.dialects import MAX_FRAME, Dialect, dialect_of
 
 FRAMING = "int32"
 MAX_CONNECTIONS = 1_000
 """Connections at one time; further ones are closed at once."""
+MAX_HELD = 4 * 1024 * 1024
+"""Bytes of events for a peer that does not read; what is more is dropped: it will miss a seq."""
 
 _encode = encoder(FRAMING)
 
@@ -31,17 +33,20 @@ class EngineProtocol(Protocol):
     One connection. It reads no further request while its peer does not read the answers.
 
     Args:
-        editor: the engine for this connection.
+        desk: what requests work on.
         factory: told when the connection is up and when it is lost.
     """
 
     _log = Logger()
     transport: Any  # ITCPTransport; StringTransport in tests
 
-    def __init__(self, editor: Editor, factory: "EngineFactory") -> None:
-        self._editor = editor
+    def __init__(self, desk: Desk, factory: "EngineFactory") -> None:
+        self._desk = desk
         self._factory = factory
         self._decoder = decoder(FRAMING, MAX_FRAME)
+        self._dialect: Dialect | None = None  # as its first frame speaks
+        self._held: deque[bytes] = deque()
+        self._held_bytes = 0
         self._paused = False
         self._closing = False
 
@@ -65,8 +70,10 @@ class EngineProtocol(Protocol):
         self._answer()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Forget the connection; unsaved edits go with it."""
+        """Forget the connection, and that its sessions have anything open."""
         self._closing = True
+        self._held.clear()
+        self._desk.documents.lost(self)
         self._factory.lost(self)
 
     def pauseProducing(self) -> None:
@@ -77,12 +84,37 @@ class EngineProtocol(Protocol):
     def resumeProducing(self) -> None:
         """The peer has read: go on with what is held, then with the socket."""
         self._paused = False
-        self._answer()  # may fill the transport again
+        while self._held and not self._paused:  # a write may fill the transport again
+            frame = self._held.popleft()
+            self._held_bytes -= len(frame)
+            self.transport.write(frame)
+        self._answer()
         if not self._paused and not self._closing:
             self.transport.resumeProducing()
 
     def stopProducing(self) -> None:
         """The transport is lost; connectionLost follows."""
+
+    def send(self, payload: bytes) -> None:
+        """Send an answer, unless the connection is lost."""
+        if not self._closing:
+            self.transport.write(_encode(payload))
+
+    def push(self, sid: str, event: bytes) -> None:
+        """Tell a session of an event; while the peer does not read, up to MAX_HELD bytes wait."""
+        if self._closing or self._dialect is None:
+            return
+        frame = _encode(self._dialect.event(sid, event))
+        if not self._paused:
+            self.transport.write(frame)
+        elif self._held_bytes + len(frame) <= MAX_HELD:
+            self._held.append(frame)
+            self._held_bytes += len(frame)
+
+    def forget_silent(self, now: float) -> None:
+        """Let go of sessions that seem to have ended."""
+        if self._dialect is not None:
+            self._dialect.forget_silent(now)
 
     def close(self) -> None:
         """Send what is written, then close."""
@@ -102,12 +134,12 @@ class EngineProtocol(Protocol):
                 payload = self._decoder.next_payload()
                 if payload is None:
                     return
-                self.transport.write(_encode(self._editor.answer_payload(payload)))
+                if self._dialect is None:
+                    self._dialect = dialect_of(payload)(self._desk, self)
+                self._dialect.receive(payload, self._factory.now())
         except OrionError as error:
-            # The stream's boundaries are lost: say why, then close.
+            # The stream's boundaries are lost, or its contract is broken.
             self._log.warn("closing {peer}: {error}", peer=self._peer(), error=error)
-            answer = {"msgID": None, "success": False, "message": str(error)}
-            self.transport.write(_encode(msgspec.json.encode(answer)))
             self.close()
         except Exception:
             self._log.failure("bug while answering {peer}", peer=self._peer())
@@ -122,22 +154,26 @@ class EngineFactory(Factory):
     Make a connection's protocol and know which are up.
 
     Args:
-        store: the documents that all connections share.
+        desk: what all connections work on.
+        now: the time in seconds, from any moment on.
         max_connections: how many may be up at one time.
     """
 
     noisy = False
     _log = Logger()
 
-    def __init__(self, store: DocumentStore, max_connections: int = MAX_CONNECTIONS) -> None:
-        self._store = store
+    def __init__(
+        self, desk: Desk, now: Callable[[], float], max_connections: int = MAX_CONNECTIONS
+    ) -> None:
+        self._desk = desk
+        self.now = now
         self._max_connections = max_connections
         self.connections: set[EngineProtocol] = set()
         self._empty: Deferred[None] | None = None
 
     def buildProtocol(self, addr: interfaces.IAddress | None) -> EngineProtocol:
-        """Return the protocol of a new connection, with a desk of its own."""
-        protocol = EngineProtocol(Editor(self._store), self)
+        """Return the protocol of a new connection."""
+        protocol = EngineProtocol(self._desk, self)
         protocol.factory = self
         return protocol
 
@@ -155,6 +191,11 @@ class EngineFactory(Factory):
         if self._empty is not None and not self.connections:
             empty, self._empty = self._empty, None
             empty.callback(None)
+
+    def forget_silent(self) -> None:
+        """Let go of sessions that seem to have ended; to be called now and then."""
+        for protocol in list(self.connections):
+            protocol.forget_silent(self.now())
 
     def close(self) -> Deferred[None]:
         """

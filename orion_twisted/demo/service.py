@@ -6,12 +6,18 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from orion_twisted.demo.commands import Desk
+from orion_twisted.demo.live import LiveDocuments
+from orion_twisted.demo.prints import Prints
 from orion_twisted.demo.samples import sample
 from orion_twisted.demo.server import EngineFactory
-from orion_twisted.demo.store import SqliteStore
+from orion_twisted.demo.store import Store
 
+LOOK_EVERY = 15.0
+"""Seconds between two looks for sessions that have ended without a word."""
 STOP_TIMEOUT = 2.0
 """Seconds that peers have to read their last answers when the engine stops."""
 
@@ -21,7 +27,8 @@ class EngineService(Service):
     A demo Orion engine on a TCP port.
 
     Args:
-        reactor: what listens and tells the time (IReactorTCP and IReactorTime).
+        reactor: what listens, tells the time and hands back from threads (IReactorTCP,
+            IReactorTime and IReactorThreads).
         port: where to listen; 0 takes a free port.
         interface: the address to listen on.
         database: the file of the documents, or ":memory:".
@@ -38,7 +45,9 @@ class EngineService(Service):
         self._interface = interface
         self._database = database
         self._with_sample = with_sample
-        self._store: SqliteStore | None = None
+        self._store: Store | None = None
+        self._prints: Prints | None = None
+        self._looking: LoopingCall | None = None
         self._factory: EngineFactory | None = None
         self._listening: Any = None
 
@@ -58,18 +67,23 @@ class EngineService(Service):
             StoreFailed: the database cannot be used.
             twisted.internet.error.CannotListenError: the port is taken.
         """
-        store = SqliteStore(self._database)
+        store = Store(self._database)
         try:
             if self._with_sample and not store.documents():
                 store.create(sample())
-            factory = EngineFactory(store)
+            prints = Prints(self._reactor)
+            desk = Desk(LiveDocuments(store), prints)
+            factory = EngineFactory(desk, self._reactor.seconds)
             self._listening = self._reactor.listenTCP(
                 self._wanted_port, factory, interface=self._interface
             )
         except BaseException:
             store.close()
             raise
-        self._store, self._factory = store, factory
+        self._store, self._prints, self._factory = store, prints, factory
+        self._looking = LoopingCall(factory.forget_silent)
+        self._looking.clock = self._reactor
+        self._looking.start(LOOK_EVERY, now=False)
         super().startService()
         self._log.info("engine on {interface}:{port}", interface=self._interface, port=self.port)
 
@@ -86,6 +100,8 @@ class EngineService(Service):
             return succeed(None)
         listening, factory = self._listening, self._factory
         self._listening = self._factory = None
+        if self._looking is not None and self._looking.running:
+            self._looking.stop()
         stopped = maybeDeferred(listening.stopListening)
         closed = factory.close()
         timer = self._reactor.callLater(STOP_TIMEOUT, factory.abort)
@@ -93,6 +109,9 @@ class EngineService(Service):
         def done(_: object) -> None:
             if timer.active():
                 timer.cancel()
+            if self._prints is not None:
+                self._prints.close()
+                self._prints = None
             if self._store is not None:
                 self._store.close()
                 self._store = None

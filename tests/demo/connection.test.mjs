@@ -218,8 +218,10 @@ test("only drawing names are carried out, and a moved object is drawn where it i
     get: (_, name) => (...values) => calls.push([name, ...values]),
     set: (_, name, value) => calls.push([name, value]),
   });
-  draw(context, [["fillStyle", "#fff"], ["save"], ["drawImage", "x"], ["constructor"], ["restore"], ["canvas", 1]], [[1, 4, 5, 6]]);
-  assert.deepEqual(calls, [["fillStyle", "#fff"], ["save"], ["translate", 5, 6], ["save"], ["restore"], ["restore"]]);
+  const commands = [["fillStyle", "#fff"], ["save"], ["clip", "x"], ["constructor"], ["restore"], ["canvas", 1], ["drawImage", "id", 1, 2, 3, 4]];
+  draw(context, commands, [[1, 4, 5, 6]]);
+  const shifted = [["save"], ["translate", 5, 6], ["save"], ["restore"], ["restore"]];
+  assert.deepEqual(calls, [["fillStyle", "#fff"], ...shifted, ["strokeRect", 1, 2, 3, 4]]);
 });
 
 test("a point is found on a turned, thin or backwards object", () => {

@@ -17,14 +17,19 @@ const view = new PageView(byId("canvas"), {
 });
 const connection = new Connection(`wss://${location.host}/ws`, {
   onState: showState,
-  onStray: (answer) => log.stray(answer),
+  onStray: (event) => {
+    log.stray(event);
+    hear(event);
+  },
 });
 
 let state = { name: "connecting" };
 let ticking = null;
 let listed = [];
-let open = null; // the open document as the engine described it, with unsaved, undo and redo
+let open = null; // the open document as the engine has it, with unsaved
 let page = 1;
+let client = ""; // a name for this page's edits of the open document, and how many there are
+let edits = 0;
 let rendering = null; // null, "now" while a render is under way, "again" if another has to follow
 let texts = new Map(); // id -> text, of the text objects of the page
 
@@ -43,15 +48,12 @@ async function exchange(body) {
 const ask = async (body) => (await exchange(body)).answer;
 
 /** As ask, for what a button does: a failure is shown. Returns the answer only if it succeeded. */
-async function act(body) {
+async function act(body, onRefusal = () => {}) {
   const { outcome, answer } = await exchange(body);
-  if (answer?.success) {
-    noteState(answer);
-    return answer;
-  }
+  if (answer?.success) return answer;
   if (answer) {
+    onRefusal(answer);
     notify(answer.message);
-    if (body.cmd !== "open") await checkDesk();
   } else if (outcome !== "unsent") {
     const why = outcome === "timeout" ? "got no answer in time" : "was under way when the connection broke";
     notify(`“${body.cmd}” ${why}: it may have been carried out or not.`);
@@ -59,11 +61,19 @@ async function act(body) {
   return null;
 }
 
-/** The engine's link may have been renewed behind the gateway: then it has nothing open. */
-async function checkDesk() {
-  if (open === null) return;
-  const answer = await ask({ cmd: "documents" });
-  if (answer?.success && answer.open !== open.id) await reopen();
+/** What the engine says on its own: somebody has changed the open document, perhaps this page. */
+function hear(event) {
+  if (open === null || event?.document !== open.id) return;
+  if (event.event === "deleted") {
+    notify(`“${open.name}” has been deleted.`);
+    setOpen(null);
+    list();
+  } else if (event.event === "applied" && event.client !== client) {
+    render();
+  } else if (event.event === "saved") {
+    open.unsaved = false;
+    showTools();
+  }
 }
 
 // Connection
@@ -101,14 +111,14 @@ async function arrive() {
   if (listed.length > 0) await openDocument(listed[0].id);
 }
 
-/** Open on a new connection, or link, what was open on the one before. */
+/** Open on a new connection what was open on the one before. */
 async function reopen() {
-  const { id, name, unsaved } = open;
-  const answer = await ask({ cmd: "open", document: id });
+  const { id, name } = open;
+  const answer = await ask({ cmd: "open", document: id, client });
   if (answer === null) return;
   if (answer.success) {
+    edits = answer.applied; // what was under way has been done, or is lost
     setOpen(answer);
-    if (unsaved) notify(`The connection was lost, and unsaved edits of “${name}” with it. It is shown as last saved.`);
     await Promise.all([list(), render()]);
   } else {
     setOpen(null);
@@ -141,7 +151,7 @@ function documentRow({ id, name, pages, saved }) {
   words.append(title, detail);
   const buttons = document.createElement("div");
   buttons.className = "actions";
-  if (!current) buttons.append(button("Open", () => leave(() => openDocument(id)), { label: `Open ${name}` }));
+  if (!current) buttons.append(button("Open", () => openDocument(id), { label: `Open ${name}` }));
   buttons.append(
     button("Delete", () => confirmDelete(id, name), { label: `Delete ${name}`, className: "ghost" }),
   );
@@ -159,7 +169,10 @@ function ago(seconds) {
 }
 
 async function openDocument(id) {
-  const answer = await act({ cmd: "open", document: id, discard: true });
+  if (open !== null && open.id !== id) await ask({ cmd: "close", document: open.id });
+  client = `console-${crypto.randomUUID()}`;
+  edits = 0;
+  const answer = await act({ cmd: "open", document: id, client });
   if (!answer) return;
   if (open?.id !== id) page = 1;
   setOpen(answer);
@@ -167,11 +180,8 @@ async function openDocument(id) {
 }
 
 async function newDocument() {
-  const answer = await act({ cmd: "new", name: freshName(), discard: true });
-  if (!answer) return;
-  page = 1;
-  setOpen(answer);
-  await Promise.all([list(), render()]);
+  const answer = await act({ cmd: "new", name: freshName(), key: crypto.randomUUID() });
+  if (answer) await openDocument(answer.document);
 }
 
 function freshName() {
@@ -182,22 +192,9 @@ function freshName() {
 }
 
 async function save() {
-  const answer = await act({ cmd: "save" });
-  if (!answer) return false;
-  setOpen(answer);
+  if (!(await act({ cmd: "save", document: open.id }))) return;
   say("Saved");
   await list();
-  return true;
-}
-
-/** Go on to another document, after asking what becomes of unsaved edits. */
-function leave(goOn) {
-  if (!open?.unsaved) return goOn();
-  notify(`“${open.name}” has unsaved edits.`, [
-    ["Save and go on", async () => (await save()) && goOn()],
-    ["Discard them", goOn],
-    ["Stay", () => {}],
-  ]);
 }
 
 function confirmDelete(id, name) {
@@ -214,23 +211,16 @@ function confirmDelete(id, name) {
 }
 
 function setOpen(answer) {
-  open = answer && { ...answer.document };
-  noteState(answer);
+  open = answer && { ...answer.document, unsaved: answer.unsaved };
+  edits = Math.max(edits, answer?.applied ?? 0); // the answer may be older than an edit under way
   byId("page-title").textContent = open?.name ?? "No document is open";
   byId("empty").hidden = open !== null;
   if (open === null) {
     texts = new Map();
     view.show(null);
+  } else {
+    page = Math.min(page, open.pages.length);
   }
-  showTools();
-}
-
-/** Take over what an edit's answer says of unsaved edits, undo and redo. */
-function noteState(answer) {
-  if (open === null || answer?.unsaved === undefined) return;
-  open.unsaved = answer.unsaved;
-  open.undo = answer.undo;
-  open.redo = answer.redo;
   showTools();
 }
 
@@ -246,13 +236,16 @@ async function render() {
   do {
     rendering = "now";
     const wanted = [open?.id, page];
-    const [drawn, objects] = await Promise.all([ask({ cmd: "render", page }), ask({ cmd: "objects", page })]);
+    const opened = await ask({ cmd: "open", document: open.id, client });
+    if (open === null) break;
+    if (opened?.success && opened.document.id === open.id) setOpen(opened);
+    const drawn = await ask({ cmd: "render", document: open.id, page: open.pages[page - 1].id });
     if (open === null) break;
     if (wanted[0] !== open.id || wanted[1] !== page) rendering = "again";
-    else if (drawn?.success && objects?.success) {
-      texts = new Map(objects.objects.filter((each) => each.kind === "text").map((each) => [each.id, each.text]));
+    else if (drawn?.success) {
+      const written = open.pages[page - 1].objects.filter((each) => each.kind === "text");
+      texts = new Map(written.map((each) => [each.id, each.text]));
       view.show(drawn);
-      noteState(drawn);
       showObjects();
       if (!drawn.complete) say("This page has more than the engine draws");
     }
@@ -260,31 +253,39 @@ async function render() {
   rendering = null;
 }
 
-async function edit(body, words) {
-  const answer = await act(body);
-  if (answer) say(words ?? answer.message);
+/** Have one change done, and say it in words; returns the answer, or null if it was not. */
+async function edit(change, words) {
+  edits += 1;
+  const number = edits;
+  const answer = await act({ cmd: "apply", document: open.id, client, edit: number, changes: [change] }, (refusal) => {
+    if (refusal.applied < number) edits = refusal.applied; // one before was lost
+  });
+  view.settle(change.id); // where it was dragged to is what is done now, or refused
+  if (answer) say(words);
   await render();
   return answer;
 }
 
 async function move(id, x, y) {
-  const answer = await act({ cmd: "move", id, x, y });
-  view.settle(id);
-  if (answer) say(`${id} moved to ${x}, ${y}`);
-  await render();
+  await edit({ op: "set", id, set: { x, y } }, `${id} moved to ${x}, ${y}`);
 }
 
 async function remove(id) {
-  await edit({ cmd: "remove", id });
+  await edit({ op: "remove", id }, `${id} removed`);
 }
 
 async function add(object) {
   // New objects step down the page, so that none hides the one before.
   const step = (view.boxes.length % 12) * 24;
-  const answer = await edit({ cmd: "insert", page, object: { x: 60 + step, y: 80 + step, ...object } });
+  const id = `${object.kind[0]}${crypto.randomUUID().slice(0, 8)}`;
+  const on = open.pages[page - 1].id;
+  const answer = await edit(
+    { op: "insert", page: on, object: { id, x: 60 + step, y: 80 + step, ...object } },
+    `${object.kind} added`,
+  );
   if (!answer) return;
-  view.select(answer.id);
-  showSelection(answer.id);
+  view.select(id);
+  showSelection(id);
 }
 
 function showObjects() {
@@ -311,8 +312,6 @@ function showSelection(id) {
 function showTools() {
   const usable = open !== null && connection.online;
   byId("save").disabled = !usable || !open.unsaved;
-  byId("undo").disabled = !usable || !open.undo;
-  byId("redo").disabled = !usable || !open.redo;
   byId("new").disabled = !connection.online;
   for (const id of ["add-text", "add-rectangle", "object"]) byId(id).disabled = !usable;
   byId("unsaved").hidden = !open?.unsaved;
@@ -376,23 +375,25 @@ async function sendByHand() {
   }
   const answer = await ask(body);
   if (!answer?.success) return;
-  if (answer.document) {
-    if (open?.id !== answer.document.id) page = 1;
-    setOpen(answer);
-    await Promise.all([list(), render()]);
-  } else if (body.cmd === "close" || body.cmd === "delete") {
+  if (body.cmd === "new") await openDocument(answer.document);
+  else if (body.cmd === "open") await openDocument(body.document);
+  else if (body.cmd === "delete" || body.cmd === "close") {
+    if (open?.id === body.document) setOpen(null);
     await list();
-    if (body.cmd === "close" || open?.id === body.document) setOpen(null);
-  } else if (answer.undo !== undefined && body.cmd !== "render") {
-    noteState(answer);
+  } else if (body.cmd === "apply" || body.cmd === "save") {
     await render();
+    await list();
+    showExample(); // with the number of the next edit
   }
 }
 
 byId("example").append(...EXAMPLES.map(([label], index) => new Option(label, String(index))));
 byId("example").addEventListener("change", showExample);
 function showExample() {
-  byId("message").value = JSON.stringify(EXAMPLES[Number(byId("example").value)][1], null, 2);
+  const body = { ...EXAMPLES[Number(byId("example").value)][1] };
+  if ("document" in body && open !== null) body.document = open.id;
+  if ("edit" in body && open !== null) Object.assign(body, { client, edit: edits + 1 });
+  byId("message").value = JSON.stringify(body, null, 2);
   byId("message-error").textContent = "";
 }
 showExample();
@@ -409,10 +410,8 @@ byId("message").addEventListener("keydown", (event) => {
 });
 byId("clear").addEventListener("click", () => log.clear());
 byId("toggle").addEventListener("click", () => (state.name === "offline" ? connection.start() : connection.stop()));
-byId("new").addEventListener("click", () => leave(newDocument));
+byId("new").addEventListener("click", newDocument);
 byId("save").addEventListener("click", save);
-byId("undo").addEventListener("click", () => edit({ cmd: "undo" }));
-byId("redo").addEventListener("click", () => edit({ cmd: "redo" }));
 byId("add-text").addEventListener("click", () =>
   add({ kind: "text", text: "New text", size: 18, width: 240, height: 30 }),
 );
@@ -425,7 +424,7 @@ byId("next").addEventListener("click", () => turn(1));
 byId("object").addEventListener("change", (event) => view.select(event.target.value || null));
 byId("object-text").addEventListener("change", (event) => {
   const text = event.target.value.replaceAll("⏎", "\n");
-  if (view.selected) edit({ cmd: "edit", id: view.selected, set: { text } });
+  if (view.selected) edit({ op: "set", id: view.selected, set: { text } }, `${view.selected} changed`);
 });
 byId("selection").addEventListener("submit", (event) => event.preventDefault());
 addEventListener("online", () => connection.retryNow());

@@ -24,6 +24,7 @@ export function draw(context, commands, shifts = []) {
       context.translate(shift[2], shift[3]);
     }
     if (METHODS.has(name)) context[name](...values);
+    else if (name === "drawImage") context.strokeRect(...values.slice(1)); // orion.v1 carries no images
     else if (PROPERTIES.has(name)) context[name] = values[0];
   });
   if (ends.has(commands.length)) context.restore();

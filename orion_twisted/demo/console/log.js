@@ -51,7 +51,7 @@ export class MessageLog {
   /** Add an answer that belongs to no request, as one that comes after its time. */
   stray(answer) {
     const id = answer?.msgID ?? "";
-    this.#add({ body: null, id, word: "stray", time: null, answer, row: null }, "(answer)");
+    this.#add({ body: null, id, word: "stray", time: null, answer, row: null }, answer?.event ?? "(answer)");
   }
 
   clear() {

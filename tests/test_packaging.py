@@ -28,7 +28,7 @@ from tests.harness import needs_pages
 A_SECRET = "a key that must not leave the machine"
 NO_SOURCE = shutil.ignore_patterns(
     ".*", "__pycache__", "*.so", "*.egg-info",
-    "build", "dist", "demo-data", "certs", "dropin.cache",
+    "build", "dist", "demo-data", "certs", "dropin.cache", "node_modules",
 )  # fmt: skip
 EXTENSION = re.compile(r"orion_twisted/core/_wsframes\.[\w.-]+\.so")
 LISTED = re.compile(r"(?m)^ +orion-bridge ")

@@ -16,7 +16,7 @@ let status = { state: "idle", words: {} };
 /** What `OrionEditor.open` gave us, while an editor is open. */
 let editor;
 /** The design that this browser has worked on, to be opened again. */
-let design = sessionStorage.getItem("design") ?? undefined;
+let design = localStorage.getItem("design") ?? undefined;
 
 const say = (word, fill = {}) => WORDS[language][word].replace(/\{(\w+)\}/g, (_, name) => fill[name] ?? "");
 
@@ -76,7 +76,7 @@ function openEditor(where) {
 function remember(detail) {
   if (detail?.document !== undefined) {
     design = String(detail.document);
-    sessionStorage.setItem("design", design);
+    localStorage.setItem("design", design);
   }
   return { design, title: String(detail?.name ?? "") };
 }

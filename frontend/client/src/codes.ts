@@ -59,15 +59,7 @@ export type ErrorCode =
   | "SESSION_LOST";
 
 /** The codes that say by themselves whether the message was done. */
-const DONE: { readonly [code: string]: boolean } = {
-  EXPIRED: false,
-  BACKEND_DOWN: false,
-  BAD_MESSAGE: false,
-  REUSED_ID: false,
-  QUEUE_FULL: false,
-  CLOSED: false,
-  BACKEND_ERROR: true,
-};
+const NOT_DONE = ["EXPIRED", "BACKEND_DOWN", "BAD_MESSAGE", "REUSED_ID"];
 
 export interface Payload {
   /** The payload as text. */
@@ -82,20 +74,17 @@ export interface Payload {
 /** Why a message has no result. */
 export class OrionError extends Error {
   override readonly name = "OrionError";
-  readonly code: ErrorCode;
+  declare readonly code: ErrorCode;
   /** The backend's answer, where `code` is `NOT_OK`. */
-  readonly payload: Payload | undefined;
+  declare readonly payload: Payload | undefined;
   /** Whether the message took effect; undefined if nobody can know. */
-  readonly wasDone: boolean | undefined;
+  declare readonly wasDone: boolean | undefined;
 
-  constructor(
-    code: ErrorCode,
-    message: string,
-    more: { payload?: Payload; wasDone?: boolean } = {},
-  ) {
+  constructor(code: ErrorCode, message: string, wasDone?: boolean, payload?: Payload) {
     super(message);
     this.code = code;
-    this.payload = more.payload;
-    this.wasDone = more.wasDone ?? DONE[code];
+    this.payload = payload;
+    this.wasDone =
+      wasDone ?? (code === "BACKEND_ERROR" || (NOT_DONE.includes(code) ? false : undefined));
   }
 }

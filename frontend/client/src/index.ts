@@ -1,10 +1,7 @@
+export { connect, OrionClient } from "./client.js";
 export {
-  CLOSE_CODES,
   type ErrorCode,
-  FINAL_CODES,
-  mayComeBack,
   OrionError,
-  OUTCOMES,
   type Outcome,
   type Payload,
 } from "./codes.js";

@@ -17,6 +17,11 @@ export class Reconnect {
   #failures = 0;
   #onlineSince: number | undefined;
   #within: number | undefined;
+  /**
+   * Whether the wait may be cut short. All who were told the same time to come back within are to
+   * come at different moments, whatever else happens to them.
+   */
+  mayHurry = true;
 
   constructor(
     readonly first: number,
@@ -34,16 +39,16 @@ export class Reconnect {
     this.#within = Math.min(within, MOST_ASKED);
   }
 
-  /** Return how long to wait for the next try, and whether it may be hurried; null: there is none. */
-  after(code: number, now: number): { wait: number; mayHurry: boolean } | null {
+  /** Return how long to wait for the next try; undefined if there is to be none. */
+  after(code: number, now: number): number | undefined {
     const since = this.#onlineSince;
     const within = this.#within;
     this.#onlineSince = this.#within = undefined;
-    if (!mayComeBack(code)) return null;
+    if (!mayComeBack(code)) return undefined;
     if (since !== undefined && now - since >= PROVED_AFTER) this.#failures = 0;
-    // All who were told the same are to come at different moments, whatever else happens to them.
-    if (within !== undefined) return { wait: this.random() * within, mayHurry: false };
+    this.mayHurry = within === undefined;
+    if (within !== undefined) return this.random() * within;
     const ceiling = Math.min(this.most, this.first * 2 ** Math.min(this.#failures++, 30));
-    return { wait: this.random() * ceiling, mayHurry: true };
+    return this.random() * ceiling;
   }
 }

@@ -7,6 +7,9 @@ import { WORDS } from "./words.js";
 
 const PRICES = { en: { currency: "USD", each: 2.4 }, ko: { currency: "KRW", each: 3200 } };
 
+/** How long an editor may take to say that it is ready; a frame that is refused says nothing. */
+const PATIENCE = 20_000;
+
 const element = (id) => document.getElementById(id);
 const EDITOR = document.body.dataset.editor;
 
@@ -44,10 +47,11 @@ async function act(path, body) {
 
 function openEditor(where) {
   if (!window.OrionEditor) return show("absent");
+  if (!account.customer) return show("signInFirst");
   editor?.close();
   element("editor").hidden = where.modal === true;
   show("opening");
-  editor = window.OrionEditor.open({
+  const opened = window.OrionEditor.open({
     url: EDITOR,
     ...where,
     document: design,
@@ -70,6 +74,8 @@ function openEditor(where) {
       if (status.state !== "ordered") show("closed");
     },
   });
+  editor = opened;
+  setTimeout(() => editor === opened && status.state === "opening" && show("absent"), PATIENCE);
 }
 
 /** Keep which document the editor has open, so that it can be opened again. */

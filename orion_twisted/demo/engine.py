@@ -31,14 +31,15 @@ reactor: Any = global_reactor
 @click.option("--interface", default="127.0.0.1", show_default=True, help="The address of it.")
 @click.option("--database", default=":memory:", show_default=True, help="File of the documents.")
 @click.option("--empty", is_flag=True, help="Start an empty database without a first document.")
-def main(port: int, interface: str, database: str, empty: bool) -> None:
+@click.option("--fsync", is_flag=True, help="Have each edit survive a power failure, too.")
+def main(port: int, interface: str, database: str, empty: bool, fsync: bool) -> None:
     """Keep reports, draw them and print them, for whoever speaks orion.v1 or orion.v2."""
     observer = textFileLogObserver(sys.stderr)
     predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.warn)
     globalLogBeginner.beginLoggingTo(
         [FilteringLogObserver(observer, [predicate])], redirectStandardIO=False
     )
-    service = engine_service(reactor, port, interface, database, with_sample=not empty)
+    service = engine_service(reactor, port, interface, database, not empty, fsync)
     try:
         service.startService()
     except (EngineError, CannotListenError) as error:

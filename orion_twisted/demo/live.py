@@ -2,7 +2,7 @@
 Documents in use: who has which one open, edits in their order, and what everybody is told.
 
 An edit is done once, and in its turn: the store keeps, in the transaction of the edit itself, how
-far each client is. Nobody is told of anything that is not on the disk.
+far each client is. Nobody is told of anything that has not been written.
 """
 
 from collections import OrderedDict

@@ -33,18 +33,26 @@ class EngineService(Service):
         interface: the address to listen on.
         database: the file of the documents, or ":memory:".
         with_sample: whether an empty database gets a first document to look at.
+        fsync: whether each edit is to survive a power failure, too.
     """
 
     _log = Logger()
 
     def __init__(
-        self, reactor: Any, port: int, interface: str, database: str, with_sample: bool
+        self,
+        reactor: Any,
+        port: int,
+        interface: str,
+        database: str,
+        with_sample: bool,
+        fsync: bool = False,
     ) -> None:
         self._reactor = reactor
         self._wanted_port = port
         self._interface = interface
         self._database = database
         self._with_sample = with_sample
+        self._fsync = fsync
         self._store: Store | None = None
         self._prints: Prints | None = None
         self._looking: LoopingCall | None = None
@@ -67,7 +75,7 @@ class EngineService(Service):
             StoreFailed: the database cannot be used.
             twisted.internet.error.CannotListenError: the port is taken.
         """
-        store = Store(self._database)
+        store = Store(self._database, fsync=self._fsync)
         try:
             if self._with_sample and not store.documents():
                 store.create(sample())
@@ -125,6 +133,7 @@ def engine_service(
     interface: str = "127.0.0.1",
     database: str = ":memory:",
     with_sample: bool = True,
+    fsync: bool = False,
 ) -> EngineService:
     """Return an EngineService, not started yet."""
-    return EngineService(reactor, port, interface, database, with_sample)
+    return EngineService(reactor, port, interface, database, with_sample, fsync)

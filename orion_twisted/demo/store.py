@@ -2,7 +2,7 @@
 Documents in SQLite: a snapshot of each, the edits made since, and how far its clients are.
 
 The calls block, which is meant: documents are small (MAX_DOCUMENT), the file is local, and an
-engine that tells of nothing before it is on the disk would have to wait for it anyway. Whatever
+engine that tells of nothing before it is written would have to wait for it anyway. Whatever
 belongs together is one transaction, so the file is right at any moment at which the process ends.
 """
 
@@ -128,14 +128,19 @@ class Store:
     Args:
         path: the file, made when it is missing; ":memory:" for one that ends with the process.
         now: the time in seconds since 1970.
+        fsync: whether to wait, after each change, until the disk itself has it. Without, a crash
+            of the process loses nothing, and a power failure perhaps the last seconds.
 
     Raises:
         StoreFailed: the file cannot be opened, is no database, is of another version, or another
             process has it. Every method may raise it, too.
     """
 
-    def __init__(self, path: str, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: str, now: Callable[[], float] = time.time, fsync: bool = False
+    ) -> None:
         self.now = now
+        self._fsync = fsync
         with self._failing():
             self._database = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
             try:
@@ -148,8 +153,9 @@ class Store:
         # What is told of documents is kept in memory, too: nobody else may change them meanwhile.
         self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._database.execute("PRAGMA journal_mode = WAL")
-        # FULL: what has been committed is on the disk, also if the power fails.
-        self._database.execute("PRAGMA synchronous = FULL")
+        # NORMAL: the file is right in any case, and the system has what has been committed.
+        level = "FULL" if self._fsync else "NORMAL"
+        self._database.execute(f"PRAGMA synchronous = {level}")
         self._database.execute("PRAGMA foreign_keys = ON")
         with self.transaction():
             (version,) = self._database.execute("PRAGMA user_version").fetchone()

@@ -55,8 +55,6 @@ LOOPBACK = "127.0.0.1"
 PARTS = ("engine", "gateway", "shop")
 DRAIN = "2 s"
 """How long Ctrl-C waits for browsers: those who come back find the next demo."""
-LARGEST = "8 MiB"
-"""Of a message: a picture that is put into a document is one."""
 DEVELOPER_LIFE = 12 * 3600
 """Seconds that the printed address of the editor alone is good for."""
 
@@ -148,7 +146,6 @@ def _tenants(plan: Plan, material: Material) -> dict[str, Mapping[str, Any]]:
             "hosts": [EDITOR_HOST],
             "mode": "session",
             "dialect": "orion.v2",
-            "session": {"window_bytes": LARGEST},
             "embed_in": [plan.shop_origin],
             "token": {
                 "key_file": str(material.key_file),
@@ -177,7 +174,7 @@ def start_gateway(reactor: Any, plan: Plan, material: Material) -> Gateway:
                 "listen": [f"tls:{plan.port}:interface={LOOPBACK}"],
                 "certificates": str(material.certificates),
                 "fallback": "localhost",
-                "limits": {"drain": DRAIN, "message": LARGEST},
+                "limits": {"drain": DRAIN},
                 "tenant": _tenants(plan, material),
             }
         ),

@@ -46,7 +46,7 @@ from orion_twisted.service.surroundings import surroundings
 
 SIZE = 64
 BROWSERS = 8
-MESSAGES = 4000
+MESSAGES = 800
 """In a round, of all browsers together."""
 
 
@@ -273,7 +273,7 @@ def _browser(protocol: Any, way: Way, number: int) -> tuple[Any, Wire, Talk]:
 def main() -> None:
     """Print a table."""
     arguments = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[2])
-    arguments.add_argument("--rounds", type=int, default=7, help=f"of {MESSAGES:,} messages")
+    arguments.add_argument("--rounds", type=int, default=40, help=f"of {MESSAGES} messages")
     arguments.add_argument("--performance", choices=RUNGS, default="full")
     arguments.add_argument("--profile", choices=[way.name for way in WAYS], help="of one way")
     options = arguments.parse_args()

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Final
 
+import msgspec
+
 from orion_twisted.core.errors import BadMessage
 
 
@@ -29,64 +31,40 @@ SENT: Final = Stage.SENT
 DONE: Final = Stage.DONE
 
 
-class Entry:
+class Entry(msgspec.Struct, eq=False):
     """
-    One message of a browser.
+    One message of a browser. It is a struct since one is made for each message: that is cheap.
 
-    Args:
+    Attributes:
         n: its number in the session.
         payload: as it came.
+        size: of that, in bytes.
+        digest: its `hash`, which is keyed at random for each process (SipHash): nobody can make
+            two payloads alike. Both outlive the payload.
         is_binary: its type.
         wants_result: a request; else a notification, whose outcome is that it was sent.
         is_safe: whether it may be sent again when a link breaks under it.
         deadline: the instant at which its time is over, in seconds.
         own_id: what the browser itself calls it, in dialect ``orion.v1``.
+        was_sent: whether a link has had it that is gone: then it may have been done, though it
+            waits.
+        call: its number on the link that has it.
+        outcome: what the browser is told of it, once that is known.
     """
 
-    __slots__ = (
-        "call",
-        "deadline",
-        "digest",
-        "is_binary",
-        "is_safe",
-        "n",
-        "outcome",
-        "own_id",
-        "payload",
-        "size",
-        "stage",
-        "wants_result",
-        "was_sent",
-    )
-
-    def __init__(
-        self,
-        n: int,
-        payload: bytes,
-        is_binary: bool,
-        *,
-        wants_result: bool,
-        is_safe: bool,
-        deadline: float,
-        own_id: int | None = None,
-    ) -> None:
-        self.n = n
-        self.payload = payload
-        self.is_binary = is_binary
-        self.wants_result = wants_result
-        self.is_safe = is_safe
-        self.deadline = deadline
-        self.own_id = own_id
-        self.stage = ACCEPTED
-        self.was_sent = False
-        """Whether a link has had it that is gone: then it may have been done, though it waits."""
-        self.size = len(payload)
-        # Keyed at random for each process (SipHash): nobody can make two payloads alike.
-        self.digest = hash(payload)
-        self.call = 0
-        """Its number on the link that has it."""
-        self.outcome: object = None
-        """What the browser is told of it, once that is known."""
+    n: int
+    payload: bytes
+    size: int
+    digest: int
+    is_binary: bool
+    wants_result: bool
+    is_safe: bool
+    deadline: float
+    own_id: int | None = None
+    stage: Stage = ACCEPTED
+    was_sent: bool = False
+    call: int = 0
+    outcome: object = None
 
     def is_like(self, other: Entry) -> bool:
         """Say whether a message that comes under the same number is this one again."""

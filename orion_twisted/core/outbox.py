@@ -15,6 +15,8 @@ from collections import deque
 from enum import Enum, auto
 from typing import Final
 
+import msgspec
+
 from orion_twisted.core.budget import Budget
 from orion_twisted.core.errors import WHY, Outcome
 from orion_twisted.core.ledger import Entry
@@ -38,39 +40,27 @@ ERROR: Final = Kind.ERROR
 PUSH: Final = Kind.PUSH
 
 
-class Item:
+class Item(msgspec.Struct, eq=False):
     """
     One thing for a browser.
 
     Attributes:
-        s: its number; 0 for what is said on one socket only and not kept.
         entry: the message that it is the outcome of; None for a push.
         payload: of a result or a push; the text of an error.
         code: of an error; what a receipt says.
         ok: what the backend says of its result.
+        s: its number; 0 for what is said on one socket only and not kept.
         is_told: whether it has been written to a socket; for whoever counts.
     """
 
-    __slots__ = ("code", "entry", "is_binary", "is_told", "kind", "ok", "payload", "s")
-
-    def __init__(
-        self,
-        kind: Kind,
-        entry: Entry | None,
-        payload: bytes = b"",
-        is_binary: bool = False,
-        *,
-        code: str = "",
-        ok: bool = True,
-    ) -> None:
-        self.s = 0
-        self.kind = kind
-        self.entry = entry
-        self.payload = payload
-        self.is_binary = is_binary
-        self.code = code
-        self.ok = ok
-        self.is_told = False
+    kind: Kind
+    entry: Entry | None
+    payload: bytes = b""
+    is_binary: bool = False
+    ok: bool = True
+    code: str = ""
+    s: int = 0
+    is_told: bool = False
 
 
 def failure(entry: Entry | None, outcome: Outcome, why: str = "") -> Item:
@@ -89,6 +79,7 @@ class Outbox:
     """
 
     __slots__ = (
+        "_acknowledged",
         "_budget",
         "_found",
         "_items",
@@ -96,11 +87,11 @@ class Outbox:
         "_most_bytes",
         "_most_messages",
         "_pushes",
-        "_unwritten",
         "bytes",
         "can_wait",
         "highest",
         "is_attached",
+        "unwritten",
         "unwritten_bytes",
     )
 
@@ -110,14 +101,16 @@ class Outbox:
         self.highest = 0
         """The number of the last item."""
         self.bytes = 0
+        self.unwritten: deque[Item] = deque()
+        """Those that wait to be written."""
         self.unwritten_bytes = 0
         self.is_attached = False
         self.can_wait = can_wait
         self._most_messages = most_messages
         self._most_bytes = most_bytes
         self._budget = budget
+        self._acknowledged = 0
         self._items: dict[int, Item] = {}
-        self._unwritten: deque[Item] = deque()
         self._pushes: deque[int] = deque()  # the numbers of those that are kept
         self._lost: list[list[int]] = []
         self._found = (0, 0)
@@ -138,21 +131,22 @@ class Outbox:
     @property
     def is_written(self) -> bool:
         """Whether nothing waits to be written."""
-        return not self._unwritten
+        return not self.unwritten
 
     def has_written(self, item: Item) -> bool:
         """Say whether an item that is kept has been written to the present socket."""
         return item.s < self._first_unwritten
 
-    @property
     def is_clogged(self) -> bool:
         """
-        Whether more than there is room for waits to be written: the browser does not read.
+        Say whether more than there is room for waits to be written: the browser does not read.
 
         What it found here when it came counts only if it has grown since.
         """
+        if self.unwritten_bytes <= self._most_bytes and len(self.unwritten) <= self._most_messages:
+            return False
         messages, size = self._found
-        return self.unwritten_bytes > max(self._most_bytes, size) or len(self._unwritten) > max(
+        return self.unwritten_bytes > max(self._most_bytes, size) or len(self.unwritten) > max(
             self._most_messages, messages
         )
 
@@ -163,22 +157,20 @@ class Outbox:
         Args:
             freed: bytes of the budget that its message had, and gives back for it.
         """
-        self.highest += 1
-        item.s = self.highest
+        items, budget = self._items, self._budget
+        self.highest = item.s = s = self.highest + 1
         size = len(item.payload) + ITEM_COST
-        self._items[item.s] = item
-        self._unwritten.append(item)
+        items[s] = item
+        self.unwritten.append(item)
         self.bytes += size
         self.unwritten_bytes += size
-        # The message that it is the outcome of has its place already.
-        self._budget.change(1 if item.kind is PUSH else 0, size - freed)
         if item.kind is PUSH:
-            self._pushes.append(item.s)
-        if (
-            self.bytes > self._most_bytes
-            or len(self._items) > self._most_messages
-            or self._budget.is_full
-        ):
+            budget.change(1, size)
+            self._pushes.append(s)
+        else:
+            # The message that it is the outcome of has its place already.
+            budget.change(0, size - freed)
+        if self.bytes > self._most_bytes or len(items) > self._most_messages or budget.is_full:
             self._make_room()
 
     def _make_room(self) -> None:
@@ -192,7 +184,7 @@ class Outbox:
 
     @property
     def _first_unwritten(self) -> int:
-        return self._unwritten[0].s if self._unwritten else self.highest + 1
+        return self.unwritten[0].s if self.unwritten else self.highest + 1
 
     @property
     def _is_over(self) -> bool:
@@ -201,7 +193,7 @@ class Outbox:
     def _drop_push(self, item: Item) -> None:
         size = len(item.payload) + ITEM_COST
         if item.s >= self._first_unwritten:
-            self._unwritten.remove(item)  # among the first: pushes go from the oldest on
+            self.unwritten.remove(item)  # among the first: pushes go from the oldest on
             self.unwritten_bytes -= size
         del self._items[item.s]
         self.bytes -= size
@@ -216,7 +208,7 @@ class Outbox:
         """Let payloads go: first of what was written and may have arrived, then of the latest."""
         unwritten = self._first_unwritten
         written = [item for item in self._items.values() if item.s < unwritten]
-        latest = () if self.is_attached else reversed(self._unwritten)
+        latest = () if self.is_attached else reversed(self.unwritten)
         for item in [*written, *latest]:
             if not self._is_over:
                 return
@@ -235,10 +227,32 @@ class Outbox:
 
     def next_unwritten(self) -> Item | None:
         """Return the next item to write to the socket; it is kept until it is acknowledged."""
-        if not self._unwritten:
+        if not self.unwritten:
             return None
-        item = self._unwritten.popleft()
+        item = self.unwritten.popleft()
         self.unwritten_bytes -= len(item.payload) + ITEM_COST
+        return item
+
+    def drop_next(self) -> Item | None:
+        """
+        Return the next item to write to the socket, and let it go: writing it is its end.
+
+        Only for an outbox from which all items are taken in this way.
+        """
+        unwritten = self.unwritten
+        if not unwritten:
+            return None
+        item = unwritten.popleft()
+        size = len(item.payload) + ITEM_COST
+        del self._items[item.s]
+        self.bytes -= size
+        self.unwritten_bytes -= size
+        if item.kind is PUSH:
+            self._pushes.popleft()
+        self._acknowledged = item.s
+        self._budget.change(-1, -size)
+        if self._lost:
+            self._forget_lost(item.s)
         return item
 
     def acknowledge(self, s: int) -> list[Entry]:
@@ -251,33 +265,41 @@ class Outbox:
         known: list[Entry] = []
         items = self._items
         freed = pushes = 0
-        while items:
-            first = next(iter(items))
-            if first > s:
-                break
-            item = items.pop(first)
+        number, last = self._acknowledged, min(s, self.highest)
+        while number < last:  # each number is looked at once, even where its push had to go
+            number += 1
+            item = items.pop(number, None)
+            if item is None:
+                continue
             freed += len(item.payload) + ITEM_COST
             if item.entry is not None:
                 known.append(item.entry)
             else:
                 pushes += 1
+        self._acknowledged = number
         if freed:
             self.bytes -= freed
             self._budget.change(-pushes - len(known), -freed)
-        while self._unwritten and self._unwritten[0].s <= s:
-            self.unwritten_bytes -= len(self._unwritten.popleft().payload) + ITEM_COST
+        unwritten = self.unwritten
+        while unwritten and unwritten[0].s <= s:
+            self.unwritten_bytes -= len(unwritten.popleft().payload) + ITEM_COST
         while self._pushes and self._pushes[0] <= s:
             self._pushes.popleft()
-        if self._lost and self._lost[0][0] <= s:
-            self._lost = [[max(a, s + 1), b] for a, b in self._lost if b > s]
+        if self._lost:
+            self._forget_lost(s)
         return known
+
+    def _forget_lost(self, s: int) -> None:
+        """Forget which pushes had to go up to number ``s``."""
+        if self._lost[0][0] <= s:
+            self._lost = [[max(a, s + 1), b] for a, b in self._lost if b > s]
 
     def attach(self) -> None:
         """Begin again, on a new socket, with the oldest item that is not acknowledged."""
         self.is_attached = True
-        self._unwritten = deque(self._items.values())
+        self.unwritten = deque(self._items.values())
         self.unwritten_bytes = self.bytes
-        self._found = (len(self._unwritten), self.unwritten_bytes)
+        self._found = (len(self.unwritten), self.unwritten_bytes)
 
     def detach(self) -> None:
         """Take note that there is no socket: from now on there is only so much room."""
@@ -293,6 +315,6 @@ class Outbox:
         """Let everything go: the session has ended."""
         self._budget.change(-sum(item.kind is PUSH for item in self._items.values()), -self.bytes)
         self._items.clear()
-        self._unwritten.clear()
+        self.unwritten.clear()
         self._pushes.clear()
         self.bytes = self.unwritten_bytes = 0

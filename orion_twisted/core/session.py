@@ -105,11 +105,14 @@ class Session:
         self.ledger = Ledger()
         self.outbox = Outbox(terms.window, terms.window_bytes, budget, terms.own_link)
         self._budget = budget
+        self._most_entries = 2 * terms.window + MOST_ASIDES
         self._keys: list[str] = []  # the last one given out, and the one before while it is good
         self._asides: deque[Item] = deque(maxlen=MOST_ASIDES)
         self._told = 0  # the highest n that the browser knows to have arrived
         self._ack_at: float | None = None  # from then on it is due
         self._ack_is_due = False
+        self.owes_ack = False
+        """Whether the browser has to be told, sooner or later, that messages are here."""
         self._ends_at: float | None = now + terms.ttl
         self._given_up_at: float | None = now + max(terms.grace, terms.first_grace)
         self._no_deadline_before: float | None = None
@@ -164,7 +167,7 @@ class Session:
         """Take note that the socket is gone."""
         self._turn(Turn.DETACH)
         self._ends_at = now + self.terms.ttl
-        self._ack_at, self._ack_is_due = None, False
+        self._forget_ack()
         self._asides.clear()
         self.outbox.detach()
 
@@ -195,9 +198,8 @@ class Session:
             and not self._budget.is_full
         )
 
-    @property
     def has_room(self) -> bool:
-        """Whether there is room everywhere: then both the browser and the link may be read."""
+        """Say whether there is room everywhere: then browser and link may both be read."""
         ledger, terms = self.ledger, self.terms
         return (
             ledger.pending <= terms.window
@@ -216,27 +218,29 @@ class Session:
         Raises:
             BadMessage: a new number that is not the next one; or the browser acknowledges nothing.
         """
-        known = self.ledger.entries.get(entry.n)
-        if known is not None:
-            self._again(known, entry)
+        ledger, terms, budget = self.ledger, self.terms, self._budget
+        if entry.n <= ledger.highest:
+            known = ledger.entries.get(entry.n)
+            if known is not None:
+                self._again(known, entry)
             return None
-        if entry.n <= self.ledger.highest:
-            return None
-        if len(self.ledger.entries) > 2 * self.terms.window + MOST_ASIDES:
+        if len(ledger.entries) > self._most_entries:
             raise BadMessage("too many outcomes that are not acknowledged")
-        was_full = self._budget.is_full
-        self.ledger.accept(entry)
-        self._budget.change(1, entry.size)
-        if entry.size > self.terms.max_message:
+        was_full = budget.is_full
+        ledger.accept(entry)
+        budget.change(1, entry.size)
+        if entry.size > terms.max_message:
             return self.fail(entry, Outcome.TOO_LARGE)
         if was_full:
             return self.fail(entry, Outcome.OVER_BUDGET)
-        if self._is_given_up(now):
+        if self._given_up_at is not None and self._given_up_at <= now:
             return self.fail(entry, Outcome.BACKEND_DOWN)
-        if self._no_deadline_before is None or entry.deadline < self._no_deadline_before:
+        before = self._no_deadline_before
+        if before is None or entry.deadline < before:
             self._no_deadline_before = entry.deadline
-        if self.terms.keeps and not self._ack_is_due:
-            if self.ledger.highest - self._told >= ACK_EVERY:
+        if terms.keeps and not self._ack_is_due:
+            self.owes_ack = True
+            if ledger.highest - self._told >= ACK_EVERY:
                 self._ack_at, self._ack_is_due = None, True
             elif self._ack_at is None:
                 self._ack_at = now + ACK_WITHIN
@@ -274,18 +278,19 @@ class Session:
 
     # To the browser
 
-    @property
     def has_news(self) -> bool:
-        """Whether there is anything to write to the socket."""
-        return bool(self._asides) or self._ack_is_due or not self.outbox.is_written
+        """Say whether there is anything to write to the socket."""
+        return bool(self.outbox.unwritten or self._asides or self._ack_is_due)
 
     def next_for_browser(self) -> Item | None:
         """Return what is to be written to the socket next, or None."""
         if self._asides:
             return self._asides.popleft()
-        item = self.outbox.next_unwritten()
-        if item is not None and not self.terms.keeps:
-            self.acknowledge(item.s)
+        if self.terms.keeps:
+            return self.outbox.next_unwritten()
+        item = self.outbox.drop_next()
+        if item is not None and item.entry is not None:
+            self.ledger.forget(item.entry)
         return item
 
     def ack_to_tell(self) -> int:
@@ -298,7 +303,11 @@ class Session:
 
     def _all_told(self) -> None:
         self._told = self.ledger.highest
-        self._ack_at, self._ack_is_due = None, False
+        self._forget_ack()
+
+    def _forget_ack(self) -> None:
+        self._ack_at = None
+        self._ack_is_due = self.owes_ack = False
 
     def is_ack_due(self, now: float) -> bool:
         """Say whether the browser has to be told alone, since no frame carries it."""
@@ -350,7 +359,7 @@ class Session:
 
     def answered(self, entry: Entry, payload: bytes, is_binary: bool, ok: bool) -> None:
         """Take the answer to a message, which is still SENT."""
-        self._done(entry, Item(RESULT, entry, payload, is_binary, ok=ok))
+        self._done(entry, Item(RESULT, entry, payload, is_binary, ok))
 
     def fail(self, entry: Entry, outcome: Outcome, why: str = "") -> Item:
         """Give a message a failure as its outcome."""
@@ -381,6 +390,16 @@ class Session:
         if self._given_up_at is not None and self.ledger.waiting:
             at = self._given_up_at if at is None else min(at, self._given_up_at)
         return at
+
+    def wakes_before(self, instant: float) -> bool:
+        """Say, for the price of a look, whether `wake_at` may be before an instant."""
+        deadline, ack = self._no_deadline_before, self._ack_at
+        return (
+            (deadline is not None and deadline < instant)
+            or (ack is not None and ack < instant)
+            or self._ends_at is not None
+            or self._given_up_at is not None
+        )
 
     def is_over(self, now: float) -> bool:
         """Say whether the browser has stayed away for too long."""

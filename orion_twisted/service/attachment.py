@@ -14,6 +14,7 @@ from orion_twisted.core.browser_v2 import MAX_TTL, Header
 from orion_twisted.core.errors import BadMessage, CloseCode, Outcome
 from orion_twisted.core.ledger import Entry
 from orion_twisted.core.outbox import Item, failure
+from orion_twisted.core.session import Session
 from orion_twisted.service.browser_end import BrowserEnd, cancel
 from orion_twisted.service.line import AT_ONCE
 from orion_twisted.service.sessions import LiveSession, Sessions
@@ -43,6 +44,7 @@ class Attachment(BrowserEnd):
         identity: Identity | None = None,
     ) -> None:
         super().__init__(sessions.around, peer, ended)
+        self.is_full = False
         self._sessions = sessions
         self._identity = identity
         self._live: LiveSession | None = None
@@ -52,13 +54,8 @@ class Attachment(BrowserEnd):
         """Let the browser in at once: its messages can wait for the backend, up to their time."""
         return succeed(None)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the socket's send buffer is full."""
-        return self._browser_full
-
     @abstractmethod
-    def _write(self, item: Item) -> bytes | None:
+    def _write(self, session: Session, item: Item) -> bytes | None:
         """Return the message that says an item, if the dialect says it."""
 
     def deliver(self) -> None:
@@ -67,48 +64,59 @@ class Attachment(BrowserEnd):
         if live is None or self._closing:
             return
         session = live.session
-        while not self._browser_full and not self._closing:
-            messages: list[tuple[bytes, bool]] = []
-            size = 0
-            while size < AT_ONCE:
-                item = session.next_for_browser()
-                if item is None:
-                    break
-                message = self._write(item)
-                if item.s and item.entry is not None:
-                    self._sessions.outcome(item)
-                if message is not None:
-                    messages.append((message, item.is_binary))
-                    size += len(message)
-            if not messages:
-                break
-            self._send_all(messages)
+        size = AT_ONCE
+        while size >= AT_ONCE and not self.is_full and not self._closing:
+            size = self._write_some(session)
         if self._closing:
             return
-        if session.outbox.is_clogged and not session.terms.own_link:
+        if not session.terms.own_link and session.outbox.is_clogged():
             self.close(CloseCode.SLOW_CONSUMER, "SLOW_CONSUMER")
             return
-        has_all = not session.ledger.pending and session.outbox.is_written
-        if self._draining is not None and has_all:
+        if self._draining is not None and session.outbox.is_written and not session.ledger.pending:
             self._drained()
             return
         live.settle()
+        if session.owes_ack and not self.is_full:
+            self._tell_ack(session)
+
+    def _write_some(self, session: Session) -> int:
+        """Write as much as goes in one piece, and return its size; a smaller one was the last."""
+        messages: list[tuple[bytes, bool]] = []
+        size = 0
+        while size < AT_ONCE:
+            item = session.next_for_browser()
+            if item is None:
+                break
+            message = self._write(session, item)
+            if item.s and item.entry is not None:
+                self._sessions.outcome(item)
+            if message is not None:
+                messages.append((message, item.is_binary))
+                size += len(message)
+        if len(messages) == 1:
+            self._send(*messages[0])
+        elif messages:
+            self._send_all(messages)
+        return size
+
+    def _tell_ack(self, session: Session) -> None:
+        """Tell the browser that its messages are here, if that is due and no frame has."""
 
     def settle(self) -> None:
         live = self._live
         if live is None:
-            self._read_browser(not self._browser_full)
+            self._read_browser(not self.is_full)
             return
         session = live.session
         # Who does not read its answers does not ask for more.
-        welcome = session.may_read_browser and not self._browser_full
+        welcome = session.may_read_browser and not self.is_full
         self._read_browser(welcome)
 
     def browser_rests(self) -> None:
         live = self._live
         if live is not None:
             live.pump()
-            if live.session.has_news:
+            if live.session.has_news():
                 self.deliver()
             else:
                 live.settle()
@@ -116,7 +124,8 @@ class Attachment(BrowserEnd):
     def _take(self, live: LiveSession, entry: Entry, now: float) -> None:
         """Hand a message to the session, and read no more if there is no room for more."""
         live.take(entry, now)
-        if not live.session.may_read_browser:
+        session = live.session
+        if not session.has_room() and not session.may_read_browser:
             live.settle_anew()
 
     def _settle(self) -> None:
@@ -126,6 +135,7 @@ class Attachment(BrowserEnd):
             self.settle()
 
     def browser_full(self, full: bool) -> None:
+        self.is_full = full
         super().browser_full(full)
         if not full:
             self.deliver()
@@ -209,6 +219,8 @@ class AttachmentV1(Attachment):
         entry = Entry(
             session.ledger.highest + 1,
             payload,
+            len(payload),
+            hash(payload),
             False,
             wants_result=True,
             is_safe=False,
@@ -222,7 +234,7 @@ class AttachmentV1(Attachment):
         elif repeat is browser_v1.Repeat.REUSED:
             session.aside(failure(entry, Outcome.REUSED_ID))
 
-    def _write(self, item: Item) -> bytes | None:
+    def _write(self, session: Session, item: Item) -> bytes | None:
         if item.s and item.entry is not None:
             self._numbers.answered(item.entry)
         return browser_v1.write(item)
@@ -280,6 +292,8 @@ class AttachmentV2(Attachment):
             entry = Entry(
                 header.n,
                 body,
+                len(body),
+                hash(body),
                 is_binary,
                 wants_result=kind == "request",
                 is_safe=header.repeat == "safe",
@@ -362,19 +376,14 @@ class AttachmentV2(Attachment):
         self.close(CloseCode.UNAUTHORIZED, "UNAUTHORIZED")
         return False
 
-    def _write(self, item: Item) -> bytes | None:
-        assert self._live is not None
-        return browser_v2.write(item, self._live.session.ack_to_tell())
+    def _write(self, session: Session, item: Item) -> bytes | None:
+        return browser_v2.write(item, session.ack_to_tell())
 
-    def deliver(self) -> None:
-        super().deliver()
-        live = self._live
-        if live is not None and not self._closing and not self._browser_full:
-            session = live.session
-            if session.is_ack_due(self._clock.seconds()):
-                ack = session.ack_to_tell()
-                if ack:
-                    self._send(browser_v2.write_ack(ack), False)
+    def _tell_ack(self, session: Session) -> None:
+        if session.is_ack_due(self._clock.seconds()):
+            ack = session.ack_to_tell()
+            if ack:
+                self._send(browser_v2.write_ack(ack), False)
 
     def drain(self, within: float) -> None:
         if not self._closing and self._draining is None and self._live is not None:

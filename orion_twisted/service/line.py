@@ -233,7 +233,7 @@ class Line:
                     ready.append(seat)
                 else:
                     seat.is_ready = False
-                if not session.outbox.is_written:
+                if session.outbox.unwritten:
                     self._has_news[seat] = None
             if frames:
                 link.send_all(frames)

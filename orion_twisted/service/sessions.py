@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
+from math import inf
 from secrets import token_urlsafe
 from typing import Protocol as Seam
 
@@ -38,9 +39,8 @@ UNBOUNDED = 2**62
 class Socket(Seam):
     """A session's browser, while it is there (`orion_twisted.service.attachment`)."""
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the socket's send buffer is full."""
+    is_full: bool
+    """Whether the socket's send buffer is full."""
 
     def deliver(self) -> None:
         """There may be something to write."""
@@ -77,7 +77,7 @@ class LiveSession:
         self._backends = sessions.backends
         self._socket: Socket | None = None
         self._timer: IDelayedCall | None = None
-        self._timer_at = 0.0
+        self._timer_at = inf
         self._look: IDelayedCall | None = None
         self._had_room = False
 
@@ -127,7 +127,8 @@ class LiveSession:
             BadMessage: it cannot be of this session.
         """
         self.session.take(entry, now)
-        self.arm()
+        if self.session.wakes_before(self._timer_at):
+            self.arm()
 
     def pump(self) -> None:
         """Send the line what waits for it."""
@@ -161,7 +162,7 @@ class LiveSession:
         """Read from each side only while there is room."""
         session, socket, line = self.session, self._socket, self.line
         # Asked after each message; nearly always there is room, and was before.
-        has_room = session.has_room and (socket is None or not socket.is_full)
+        has_room = session.has_room() and (socket is None or not socket.is_full)
         if has_room and self._had_room:
             return
         self._had_room = has_room
@@ -207,6 +208,7 @@ class LiveSession:
 
     def _wake(self) -> None:
         self._timer = None
+        self._timer_at = inf
         now = self._clock.seconds()
         if self.session.is_over(now):
             self.end("expired")

@@ -59,6 +59,8 @@ def message(
     return Entry(
         n,
         payload,
+        len(payload),
+        hash(payload),
         binary,
         wants_result=not notify,
         is_safe=safe,

@@ -245,20 +245,20 @@ class MessageTests(SynchronousTestCase):
     def test_whether_there_is_anything_to_write(self) -> None:
         """Something new, something said again, or an acknowledgement that is due."""
         one = attached()
-        news = [one.has_news]
+        news = [one.has_news()]
         for n in range(1, ACK_EVERY + 1):
             one.take(message(n), 0.0)
-        news.append(one.has_news)
+        news.append(one.has_news())
         one.ack_to_tell()
-        news.append(one.has_news)
+        news.append(one.has_news())
         one.take(message(1), 0.0)
-        news.append(one.has_news)
+        news.append(one.has_news())
         written(one)
-        news.append(one.has_news)
+        news.append(one.has_news())
         one.push(b"news", False)
-        news.append(one.has_news)
+        news.append(one.has_news())
         written(one)
-        news.append(one.has_news)
+        news.append(one.has_news())
         self.assertEqual(news, [False, True, False, True, False, True, False])
 
     def test_pushes(self) -> None:
@@ -671,9 +671,9 @@ class PressureTests(SynchronousTestCase):
         ):
             budget = Budget(ROOMY, 9000)
             one = attached(budget, window=9)
-            self.assertTrue(one.has_room)
+            self.assertTrue(one.has_room())
             fill(one, budget)
-            self.assertFalse(one.has_room)
+            self.assertFalse(one.has_room())
 
     def test_its_own_link(self) -> None:
         """A link that is this session's alone is read while there is room for what it brings."""

@@ -211,7 +211,7 @@ class SessionMachine(RuleBasedStateMachine):
                 self.speaks()
                 self.session.acknowledge(self.at)
                 self.acked = self.at
-        if self.attached and self.session.outbox.is_clogged and not self.terms.own_link:
+        if self.attached and self.session.outbox.is_clogged() and not self.terms.own_link:
             self.detach()
 
     def deliver(self, most: int) -> None:

@@ -358,11 +358,7 @@ def demo(
       orion-bridge demo --engine-port 7000 --only gateway
       orion-bridge demo --only shop
     """
-    try:
-        from orion_twisted.demo.run import Plan, run_check, run_demo, run_part
-    except ModuleNotFoundError as error:
-        text = f'the demo needs {error.name}: pip install "orion-twisted[demo]"'
-        raise click.ClickException(text) from error
+    from orion_twisted.demo.run import Plan, run_check, run_demo, run_part
 
     if is_check:
         raise SystemExit(run_check())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import subprocess
@@ -181,6 +182,19 @@ class DemoTests(GatewayTestCase):
             f"frame-ancestors https://shop.localhost:{door.port + 2}",
             editor.headers["content-security-policy"],
         )
+
+    def test_a_short_first_load(self) -> None:
+        """A browser that sees the editor for the first time has it after 150 kB."""
+        if not is_built():
+            needs_pages(self)
+        accepted = "Accept-Encoding: gzip"
+        page = ask(self.door, EDITOR, "GET", "/", accepted)
+        assets = Assets()
+        assets.feed(gzip.decompress(page.body).decode())
+        answers = [ask(self.door, EDITOR, "GET", path, accepted) for path in assets.links]
+        self.assertEqual([each.status for each in answers], [200] * len(answers))
+        size = len(page.body) + sum(len(each.body) for each in answers)
+        self.assertLess(size, 150_000)
 
 
 class PartsTests(GatewayTestCase):

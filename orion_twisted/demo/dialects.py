@@ -132,6 +132,8 @@ class V2(Dialect):
 
     def receive(self, payload: bytes, now: float) -> None:
         end = payload.find(b"\n", 0, MAX_HEADER + 1)
+        if end < 0 and len(payload) > MAX_HEADER:
+            raise BackendError(f"a header of more than {MAX_HEADER} bytes")
         try:
             header = _decode_header(payload if end < 0 else payload[:end])
         except _UNREADABLE as error:

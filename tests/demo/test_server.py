@@ -1,4 +1,4 @@
-"""The engine's socket side: frames, back-pressure, closing."""
+"""The engine's socket side: frames, back-pressure, events for the slow, closing."""
 
 import json
 from typing import Any
@@ -18,11 +18,12 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from orion_twisted.core.frames import decoder, encoder
-from orion_twisted.demo.commands import MAX_FRAME
+from orion_twisted.demo import server, store
+from orion_twisted.demo.dialects import MAX_FRAME
 from orion_twisted.demo.documents import StoreFailed
 from orion_twisted.demo.server import EngineFactory, EngineProtocol
 from orion_twisted.demo.service import STOP_TIMEOUT, EngineService, engine_service
-from orion_twisted.demo.store import SqliteStore
+from tests.demo.visit import TEXT, Engine, change, insert
 
 encode = encoder("int32")
 reactor: Any = global_reactor
@@ -66,9 +67,8 @@ class ServerTests(SynchronousTestCase):
     """One connection without a socket."""
 
     def setUp(self) -> None:
-        self.store = SqliteStore(":memory:")
-        self.addCleanup(self.store.close)
-        self.factory = EngineFactory(self.store, max_connections=2)
+        self.engine = Engine(self)
+        self.factory = EngineFactory(self.engine.desk, lambda: 0.0, max_connections=2)
 
     def connect(self, transport: StringTransport | None = None) -> tuple[EngineProtocol, Any]:
         protocol = self.factory.buildProtocol(None)
@@ -89,11 +89,10 @@ class ServerTests(SynchronousTestCase):
     def test_bytes_one_by_one(self) -> None:
         """However the network cuts the stream, the answers are the same."""
         protocol, transport = self.connect()
-        for byte in request(1, "new", name="조각") + request(2, "render"):
+        for byte in request(1, "new", name="조각") + request(2, "hello"):
             protocol.dataReceived(bytes([byte]))
         first, second = answers(transport.value())
-        self.assertEqual(first["document"]["name"], "조각")
-        self.assertEqual(second["msgID"], 2)
+        self.assertEqual((first["document"], second["msgID"]), (1, 2))
 
     def test_a_peer_that_does_not_read_is_not_read(self) -> None:
         """While answers wait, no request is carried out, and none is lost."""
@@ -115,25 +114,83 @@ class ServerTests(SynchronousTestCase):
         protocol.resumeProducing()
         self.assertEqual(len(answers(transport.value())), 1)
 
+    def edit(self, edit: int, size: int = 0) -> bytes:
+        changes = [change("t1", text="x" * size)] if edit > 1 else [insert(TEXT)]
+        fields = {"document": 1, "client": "c", "edit": edit, "changes": changes}
+        return request(edit, "apply", **fields)
+
+    def test_events_wait_for_a_slow_reader_up_to_a_bound(self) -> None:
+        """Who does not read is kept MAX_HELD bytes of events; more is dropped, and seq tells."""
+        self.patch(server, "MAX_HELD", 3_000)
+        slow, transport = self.connect()
+        other, _ = self.connect()
+        slow.dataReceived(request(1, "new") + request(2, "open", document=1))
+        transport.clear()
+        slow.pauseProducing()
+        for edit in range(1, 10):
+            other.dataReceived(self.edit(edit, size=500))
+        self.assertEqual(transport.value(), b"")
+        slow.resumeProducing()
+        events = answers(transport.value())
+        seqs = [event["seq"] for event in events if event["event"] == "applied"]
+        self.assertEqual(seqs, [1, 2, 3, 4, 5])  # 6 would make more than 3,000 bytes
+        transport.clear()
+        other.dataReceived(self.edit(10))
+        self.assertEqual([event["seq"] for event in answers(transport.value())], [10])
+        self.assertEqual(slow._held_bytes, 0)
+
+    def test_held_events_come_one_by_one(self) -> None:
+        """Events that waited are written while there is room, and before the next answer."""
+        slow, transport = self.connect(FullTransport())
+        other, _ = self.connect()
+        slow.dataReceived(request(1, "new"))
+        slow.resumeProducing()
+        slow.dataReceived(request(2, "open", document=1) + request(3, "hello"))
+        for edit in (1, 2):
+            other.dataReceived(self.edit(edit))
+        for count in (2, 3, 4, 5):
+            self.assertEqual(len(answers(transport.value())), count)
+            slow.resumeProducing()
+        found = answers(transport.value())
+        self.assertEqual([each.get("msgID") for each in found], [1, 2, None, None, 3])
+
+    def test_a_lost_connection_is_told_nothing(self) -> None:
+        """Nothing is written to a connection that is gone, and its sessions are."""
+        lost, transport = self.connect()
+        other, _ = self.connect()
+        lost.dataReceived(request(1, "new") + request(2, "open", document=1))
+        lost.connectionLost(Failure(ConnectionError()))
+        transport.clear()
+        other.dataReceived(self.edit(1))
+        lost.send(b"late")
+        lost.push("", b"{}")
+        self.assertEqual(transport.value(), b"")
+        self.assertEqual(self.engine.documents.opened_on(lost), [])
+
     def test_a_frame_beyond_the_limit_ends_the_connection(self) -> None:
-        """An announced size beyond the limit is refused before it is sent; the peer hears why."""
+        """An announced size beyond the limit is refused before it is sent."""
         protocol, transport = self.connect()
         protocol.dataReceived(request(1, "hello") + (MAX_FRAME + 1).to_bytes(4, "big"))
-        first, second = answers(transport.value())
-        self.assertEqual((first["msgID"], second["msgID"], second["success"]), (1, None, False))
-        self.assertIn(str(MAX_FRAME), second["message"])
+        self.assertEqual(len(answers(transport.value())), 1)
         self.assertTrue(transport.disconnecting)
         self.assertIsNone(transport.producer)
         protocol.dataReceived(request(2, "hello"))
         protocol.resumeProducing()
-        self.assertEqual(len(answers(transport.value())), 2)
+        self.assertEqual(len(answers(transport.value())), 1)
+
+    def test_a_broken_contract_ends_the_connection(self) -> None:
+        """A header that cannot be read ends a link in orion.v2."""
+        protocol, transport = self.connect()
+        protocol.dataReceived(encode(b'{"type":"ping"}') + encode(b"nonsense"))
+        self.assertEqual(transport.value(), encode(b'{"type":"pong"}'))
+        self.assertTrue(transport.disconnecting)
 
     def test_a_bug_ends_one_connection_and_is_logged(self) -> None:
         """A bug in the engine costs its connection, not the engine, and leaves a traceback."""
         protocol, transport = self.connect()
         _, other = self.connect()
-        self.patch(protocol._editor, "answer_payload", lambda payload: 1 // 0)
-        protocol.dataReceived(request(1, "hello"))
+        self.patch(self.engine.store, "documents", lambda: 1 // 0)
+        protocol.dataReceived(request(1, "documents"))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertTrue(transport.disconnected)
         self.assertFalse(other.disconnected)
@@ -193,6 +250,7 @@ class Client(Protocol):
     def __init__(self) -> None:
         self._frames = decoder("int32", MAX_FRAME)
         self._waiting: list[Deferred[dict[str, Any]]] = []
+        self.events: list[dict[str, Any]] = []
         self.lost: Deferred[None] = Deferred()
 
     def ask(self, number: int, cmd: str, **fields: Any) -> Deferred[dict[str, Any]]:
@@ -205,7 +263,11 @@ class Client(Protocol):
     def dataReceived(self, data: bytes) -> None:
         self._frames.receive_data(data)
         while (payload := self._frames.next_payload()) is not None:
-            self._waiting.pop(0).callback(json.loads(payload))
+            said = json.loads(payload)
+            if "msgID" in said:
+                self._waiting.pop(0).callback(said)
+            else:
+                self.events.append(said)
 
     def connectionLost(self, reason: Any = None) -> None:
         self.lost.callback(None)
@@ -232,33 +294,50 @@ class ServiceTests(TestCase):
         return client.lost
 
     async def test_two_connections_edit_over_tcp(self) -> None:
-        """What one connection saves, the next one opens."""
+        """What one connection edits, the other one has, and is told of."""
         service = self.start(database=self.mktemp(), with_sample=False)
-        one = await self.connect(service)
+        one, two = await self.connect(service), await self.connect(service)
         await one.ask(1, "new", name="Over TCP")
-        text = {"kind": "text", "x": 1, "y": 2, "text": "x" * 200_000, "height": 14_400}
-        await one.ask(2, "insert", object=text)
-        self.assertTrue((await one.ask(3, "save"))["success"])
-        two = await self.connect(service)
         await two.ask(1, "open", document=1)
-        (found,) = (await two.ask(2, "objects"))["objects"]
-        self.assertEqual(found["text"], text["text"])
+        edit = {"document": 1, "client": "c", "edit": 1, "changes": [insert(self.long("x"))]}
+        self.assertTrue((await one.ask(2, "apply", **edit))["success"])
+        found = (await two.ask(2, "open", document=1))["document"]["pages"][0]["objects"]
+        self.assertEqual(found[0]["text"], "x" * 200_000)
+        self.assertEqual([event["event"] for event in two.events], ["applied"])
+
+    def long(self, letter: str) -> dict[str, Any]:
+        return {**TEXT, "text": letter * 200_000}
 
     async def test_a_slow_reader_gets_every_answer(self) -> None:
-        """Ten megabytes of answers wait for a late reader; others are served meanwhile."""
+        """Eight megabytes of answers wait for a late reader; others are served meanwhile."""
         service = self.start(with_sample=False)
         slow, other = await self.connect(service), await self.connect(service)
         await slow.ask(1, "new")
-        text = {"kind": "text", "x": 1, "y": 2, "text": "y" * 250_000}
-        await slow.ask(2, "insert", object=text)
+        edit = {"document": 1, "client": "c", "edit": 1, "changes": [insert(self.long("y"))]}
+        await slow.ask(2, "apply", **edit)
         assert slow.transport is not None
         slow.transport.pauseProducing()
-        waiting = [slow.ask(number, "objects") for number in range(3, 43)]
+        waiting = [slow.ask(number, "open", document=1) for number in range(3, 43)]
         for number in range(20):
             await other.ask(number, "hello")
         slow.transport.resumeProducing()
         found = [(await each)["msgID"] for each in waiting]
         self.assertEqual(found, list(range(3, 43)))
+
+    async def test_printing_does_not_hold_others_up(self) -> None:
+        """While one PDF is printed, others are answered; a stop does not wait for all of it."""
+        service = self.start()
+        client, other = await self.connect(service), await self.connect(service)
+        rows = [["1", "2", "3", "4"]] * 500
+        data = {"columns": ["number", "name", "street", "city"], "rows": rows}
+        edit = {"document": 1, "client": "c", "edit": 1, "changes": [{"op": "data", "data": data}]}
+        await client.ask(1, "apply", **edit)
+        printed = client.ask(2, "pdf", document=1, rows="all")
+        for number in range(3):
+            await other.ask(number, "hello")
+        self.assertFalse(printed.called)
+        printed.addBoth(lambda answer: None)
+        await service.stopService()
 
     async def test_documents_survive_a_restart(self) -> None:
         """The engine started again on the same file has the same documents."""
@@ -266,7 +345,7 @@ class ServiceTests(TestCase):
         service = self.start(database=database)
         client = await self.connect(service)
         listed = await client.ask(1, "documents")
-        self.assertEqual([each["name"] for each in listed["documents"]], ["Delivery note 2041"])
+        self.assertEqual([each["name"] for each in listed["documents"]], ["Delivery note"])
         await client.ask(2, "delete", document=1)
         await client.ask(3, "new", name="Mine")
         await service.stopService()
@@ -286,6 +365,14 @@ class ServiceTests(TestCase):
         with self.assertRaises(TwistedConnectionRefused):
             await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", port), Client())
         await service.stopService()
+
+    async def test_a_database_has_one_engine(self) -> None:
+        """The file of a running engine is not opened by a second one."""
+        self.patch(store, "BUSY_TIMEOUT", 0.0)
+        database = self.mktemp()
+        self.start(database=database)
+        second = engine_service(reactor, database=database)
+        self.assertRaises(StoreFailed, second.startService)
 
     async def test_a_failed_start_leaves_nothing_open(self) -> None:
         """A taken port or an unusable database is an error at the start."""

@@ -1,8 +1,85 @@
-import { StrictMode } from "react";
-import { createRoot } from "react-dom/client";
+/** Puts the parts together: the gateway, the shop around us, the workspace and its window. */
 
-createRoot(document.getElementById("editor")!).render(
-  <StrictMode>
-    <main>Orion Web Editor</main>
-  </StrictMode>,
-);
+import { OrionClient, type State } from "@orion-bridge/client";
+import type { Frame } from "@orion-bridge/client/frame";
+import { createRoot } from "react-dom/client";
+import { App } from "./App";
+import * as start from "./connection/start";
+import { Engine } from "./engine/commands";
+import "./style/editor.css";
+import { languageOf } from "./text/texts";
+import { embed } from "./workspace/embed";
+import { leave, take } from "./workspace/keeping";
+import { listenToKeys } from "./workspace/keys";
+import { Workspace } from "./workspace/workspace";
+
+async function main(): Promise<void> {
+  const place = await start.findPlace();
+  const address = start.readAddress(location.hash);
+  let frame: Frame | null = null;
+  let strange = false;
+  try {
+    frame = await start.findShop(place.embedIn);
+  } catch {
+    strange = true; // somebody embeds us who may not, or does not know how to
+  }
+  const client = connect(place.path, frame, address.token);
+  const language = languageOf([frame?.config.lang, ...navigator.languages]);
+  const workspace = new Workspace(new Engine(client), language, take());
+  if (strange) workspace.toast({ key: "strangeFrame" }, "warning");
+  const shop = frame && embed(workspace, frame);
+  if (frame) workspace.view.set({ shop: frame.shop });
+  watchRefusals(workspace, place.path);
+  listenToKeys(workspace, window);
+  keepOverReload(workspace);
+  createRoot(document.getElementById("editor")!).render(<App workspace={workspace} shop={shop} />);
+  await workspace.begin(start.numberOf(frame?.config.document) ?? address.document);
+  workspace.view.watch(() => {
+    const { report } = workspace.state;
+    if (report && !frame) start.writeAddress(report.id);
+  });
+  if (workspace.state.report && !frame) start.writeAddress(workspace.state.report.id);
+}
+
+function connect(path: string, frame: Frame | null, token: string | null): OrionClient {
+  const ours = frame
+    ? {
+        getToken: () => frame.getToken(),
+        session: frame.session,
+        onSession: (session: Parameters<Frame["keepSession"]>[0]) => frame.keepSession(session),
+      }
+    : token === null
+      ? {}
+      : { getToken: () => token };
+  return new OrionClient(path, ours);
+}
+
+/** A gateway that refuses us does so each time: find out whether it does, once the first try has failed. */
+function watchRefusals(workspace: Workspace, path: string): void {
+  let hasBeenIn = false;
+  let phase: State["phase"] | null = null;
+  workspace.engine.link.on("state", (link) => {
+    if (link.phase === phase) return;
+    phase = link.phase;
+    if (phase === "online") {
+      hasBeenIn = true;
+      workspace.view.set({ refusedByGateway: false });
+    } else if (!hasBeenIn && (phase === "waiting" || phase === "closed"))
+      void start.isRefused(path).then((refused) => {
+        if (!hasBeenIn) workspace.view.set({ refusedByGateway: refused });
+      });
+  });
+}
+
+function keepOverReload(workspace: Workspace): void {
+  addEventListener("pagehide", () => leave(workspace.leave()));
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) take(); // we are alive again, and have them ourselves
+  });
+  addEventListener("beforeunload", (event) => {
+    workspace.commit();
+    if (workspace.state.unapplied) event.preventDefault();
+  });
+}
+
+void main();

@@ -1,0 +1,57 @@
+/** The field in which a text is edited on the page, as it stands there. */
+
+import { useEffect, useRef } from "react";
+import type { TextObject } from "../model/types";
+import { useText, useWorkspace } from "../workspace/use";
+import { fontOf, LINE_HEIGHT } from "./draft";
+
+export function TextField({ object, scale }: { object: TextObject; scale: number }) {
+  const t = useText();
+  const workspace = useWorkspace();
+  const field = useRef<HTMLTextAreaElement>(null);
+  useEffect(() => {
+    field.current?.focus();
+    field.current?.select();
+  }, []);
+  const end = () => {
+    workspace.commit();
+    if (workspace.state.editing === object.id) workspace.view.set({ editing: null });
+  };
+  const { x, y, width, height, rotation } = object;
+  return (
+    <textarea
+      ref={field}
+      className="text-field"
+      aria-label={t("textOnPage")}
+      spellCheck={false}
+      value={object.text}
+      style={{
+        left: x * scale,
+        top: y * scale,
+        width: width * scale,
+        height: Math.max(height, object.size * LINE_HEIGHT) * scale,
+        transform: rotation ? `rotate(${rotation}deg)` : "none",
+        font: fontOf(object, scale),
+        lineHeight: LINE_HEIGHT,
+        color: object.color,
+        textAlign: object.align,
+      }}
+      onChange={({ target }) =>
+        workspace.type("typeText", `text ${object.id}`, [
+          { op: "set", id: object.id, set: { text: target.value } },
+        ])
+      }
+      onPointerDown={(event) => event.stopPropagation()}
+      onDoubleClick={(event) => event.stopPropagation()}
+      onBlur={end}
+      onKeyDown={(event) => {
+        const done = event.key === "Enter" && (event.ctrlKey || event.metaKey);
+        if (event.key !== "Escape" && !done) return;
+        event.preventDefault();
+        event.stopPropagation();
+        end();
+        document.querySelector<HTMLElement>(`[data-object="${object.id}"]`)?.focus();
+      }}
+    />
+  );
+}

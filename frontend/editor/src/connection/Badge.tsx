@@ -1,0 +1,53 @@
+/** Whether we are connected, and how many edits wait. */
+
+import { useEffect, useState } from "react";
+import { useText, useView, useWorkspace } from "../workspace/use";
+import { badgeOf } from "./words";
+
+export function Badge() {
+  const t = useText();
+  const workspace = useWorkspace();
+  const link = useView((view) => view.link);
+  const waiting = useView((view) => view.unapplied);
+  const refused = useView((view) => view.refusedByGateway);
+  const now = useSeconds(link.phase === "waiting");
+  const late = useLate(link.phase === "online" && waiting > 0);
+  const { tone, said, canRetry } = badgeOf(link, waiting, refused, now);
+  // An edit that is applied in the blink of an eye is nothing to blink about.
+  const calm = tone === "busy" && link.phase === "online" && !late;
+  return (
+    <div className={`badge ${calm ? "good" : tone}`}>
+      <span className="dot" aria-hidden="true" />
+      <span data-testid="connection" data-phase={link.phase} data-waiting={waiting}>
+        {calm ? t("online") : t(said.key, said.values)}
+      </span>
+      {canRetry && (
+        <button type="button" onClick={() => workspace.engine.link.reconnect()}>
+          {t("tryNow")}
+        </button>
+      )}
+    </div>
+  );
+}
+
+function useSeconds(runs: boolean): number {
+  const [now, setNow] = useState(() => Date.now());
+  useEffect(() => {
+    if (!runs) return;
+    setNow(Date.now());
+    const timer = setInterval(() => setNow(Date.now()), 250);
+    return () => clearInterval(timer);
+  }, [runs]);
+  return now;
+}
+
+function useLate(is: boolean): boolean {
+  const [late, setLate] = useState(false);
+  useEffect(() => {
+    setLate(false);
+    if (!is) return;
+    const timer = setTimeout(() => setLate(true), 400);
+    return () => clearTimeout(timer);
+  }, [is]);
+  return is && late;
+}

@@ -1,0 +1,160 @@
+/** The line at the foot: page tabs, the row on the page, and the zoom. */
+
+import { LEAST, MOST, stepped } from "../canvas/zoom";
+import { Icon } from "../ribbon/icons";
+import { useRoving } from "../ribbon/roving";
+import { addPage } from "../workspace/objects";
+import { useText, useView, useWorkspace } from "../workspace/use";
+
+const ZOOMS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 4];
+
+export function StatusBar({ zoom }: { zoom: number }) {
+  return (
+    <footer className="status-bar">
+      <PageTabs />
+      <span className="space" />
+      <RowSteps />
+      <ZoomControl zoom={zoom} />
+    </footer>
+  );
+}
+
+function PageTabs() {
+  const t = useText();
+  const workspace = useWorkspace();
+  const pages = useView((view) => view.report?.pages);
+  const page = useView((view) => view.page);
+  const { ref, onKeyDown } = useRoving<HTMLDivElement>();
+  if (!pages) return null;
+  return (
+    <div className="page-tabs">
+      <div role="tablist" aria-label={t("pages")} ref={ref} onKeyDown={onKeyDown}>
+        {pages.map(({ id }, index) => (
+          <button
+            key={id}
+            type="button"
+            role="tab"
+            aria-selected={id === page}
+            onClick={() => workspace.turnTo(id)}
+          >
+            {t("pageNumber", { number: index + 1 })}
+          </button>
+        ))}
+      </div>
+      <button
+        type="button"
+        className="small"
+        aria-label={t("addPage")}
+        title={t("addPage")}
+        onClick={() => addPage(workspace)}
+      >
+        <Icon name="plus" />
+      </button>
+    </div>
+  );
+}
+
+function RowSteps() {
+  const t = useText();
+  const workspace = useWorkspace();
+  const count = useView((view) => view.report?.data?.rows.length ?? 0);
+  const row = useView((view) => view.row);
+  const grid = useView((view) => view.grid);
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: buttons in a row, not a form's fields
+    <div className="row-steps" role="group" aria-label={t("data")}>
+      {count > 0 && (
+        <>
+          <button
+            type="button"
+            className="small"
+            aria-label={t("previousRow")}
+            title={t("previousRow")}
+            disabled={row === null || row === 0}
+            onClick={() => workspace.goToRow((row ?? 0) - 1)}
+          >
+            <Icon name="previous" />
+          </button>
+          <button
+            type="button"
+            className="text"
+            aria-pressed={row !== null}
+            title={t("showValues")}
+            data-testid="row"
+            onClick={() => workspace.goToRow(row === null ? 0 : null)}
+          >
+            {row === null ? t("template") : t("rowOf", { row: row + 1, count })}
+          </button>
+          <button
+            type="button"
+            className="small"
+            aria-label={t("nextRow")}
+            title={t("nextRow")}
+            disabled={row === null || row >= count - 1}
+            onClick={() => workspace.goToRow((row ?? -1) + 1)}
+          >
+            <Icon name="next" />
+          </button>
+        </>
+      )}
+      <button
+        type="button"
+        className="text"
+        aria-pressed={grid}
+        onClick={() => workspace.view.set({ grid: !grid })}
+      >
+        <Icon name="table" />
+        {t("dataGrid")}
+      </button>
+    </div>
+  );
+}
+
+function ZoomControl({ zoom }: { zoom: number }) {
+  const t = useText();
+  const workspace = useWorkspace();
+  const chosen = useView((view) => view.zoom);
+  const set = (value: "fit" | number) => workspace.view.set({ zoom: value });
+  const percent = `${Math.round(zoom * 100)} %`;
+  const isStep = chosen !== "fit" && ZOOMS.includes(chosen);
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: buttons in a row, not a form's fields
+    <div className="zoom" role="group" aria-label={t("zoom")}>
+      <button
+        type="button"
+        className="small"
+        aria-label={t("zoomOut")}
+        title={t("zoomOut")}
+        disabled={zoom <= LEAST}
+        onClick={() => set(stepped(zoom, false))}
+      >
+        <Icon name="minus" />
+      </button>
+      <select
+        aria-label={t("zoom")}
+        value={chosen === "fit" ? "fit" : isStep ? String(chosen) : "other"}
+        onChange={({ target }) => set(target.value === "fit" ? "fit" : Number(target.value))}
+      >
+        <option value="fit">
+          {chosen === "fit" ? `${t("fitPage")} · ${percent}` : t("fitPage")}
+        </option>
+        {chosen !== "fit" && !isStep && <option value="other">{percent}</option>}
+        {ZOOMS.map((each) => (
+          <option key={each} value={each}>
+            {Math.round(each * 100)} %
+          </option>
+        ))}
+      </select>
+      <button
+        type="button"
+        className="small"
+        aria-label={t("zoomIn")}
+        title={t("zoomIn")}
+        disabled={zoom >= MOST}
+        onClick={() => set(stepped(zoom, true))}
+      >
+        <Icon name="plus" />
+      </button>
+    </div>
+  );
+}

@@ -1,0 +1,39 @@
+/** What is said in passing, for the eye and for the ear. */
+
+import { Icon } from "../ribbon/icons";
+import { useText, useView, useWorkspace } from "../workspace/use";
+
+export function Toasts() {
+  const t = useText();
+  const workspace = useWorkspace();
+  const toasts = useView((view) => view.toasts);
+  return (
+    <div className="toasts" role="status" aria-live="polite" aria-label={t("messages")}>
+      {toasts.map(({ id, said, tone, undo }) => (
+        <div key={id} className={`toast ${tone}`}>
+          <span>{t(said.key, said.values)}</span>
+          {undo && (
+            <button
+              type="button"
+              className="button"
+              onClick={() => {
+                workspace.forget(id);
+                workspace.undo();
+              }}
+            >
+              {t("undo")}
+            </button>
+          )}
+          <button
+            type="button"
+            className="small"
+            aria-label={t("dismiss")}
+            onClick={() => workspace.forget(id)}
+          >
+            <Icon name="close" />
+          </button>
+        </div>
+      ))}
+    </div>
+  );
+}

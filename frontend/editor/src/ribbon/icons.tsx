@@ -1,0 +1,64 @@
+/** Icons of 20 by 20, drawn with one pen. They say nothing by themselves: what they stand on has a name. */
+
+const PATHS = {
+  new: "M5 2.5h6.5L15.5 6.5v11h-10.500zM11.500 2.500v4h4M10 10v5M7.500 12.500h5",
+  open: "M2.500 16V4.500h5l2 2.500h6v2.500M2.500 16l2.500-6.500h13L15.500 16z",
+  save: "M3.500 3.500h10.500l2.500 2.500v10.500h-13zM6.500 3.500v4h6v-4M6 16.500v-5.500h8v5.500",
+  pdf: "M5 2.500h6.500l4 4v11H5zM11.500 2.500v4h4M10 9v6M7.500 12.500L10 15l2.500-2.500",
+  undo: "M4 8h8a4 4 0 0 1 0 8.500H8M7 4.500L3.500 8 7 11.500",
+  redo: "M16 8H8a4 4 0 0 0 0 8.500h4M13 4.500L16.500 8 13 11.500",
+  cut: "M6 13.500a2 2 0 1 0 .01 0M14 13.500a2 2 0 1 0 .01 0M7 14L14 3M13 14L6 3",
+  copy: "M7.500 7.500h9v9h-9zM12.500 7.500v-4h-9v9h4",
+  paste: "M6.500 4.500h-2.500v12.500h12v-12.500h-2.500M6.500 3h7v3h-7z",
+  duplicate: "M7.500 7.500h9v9h-9zM12.500 7.500v-4h-9v9h4M12 10v4M10 12h4",
+  delete:
+    "M3.500 5.500h13M8 5.500v-2.500h4v2.500M5 5.500l.8 11.500h8.400l.8-11.500M8.500 8.500v5.500M11.500 8.500v5.500",
+  left: "M3.500 2.500v15M6 5h10v3.500H6zM6 11.500h6V15H6z",
+  center: "M10 2.500v15M4 5h12v3.500H4zM6.500 11.500h7V15h-7z",
+  right: "M16.500 2.500v15M4 5h10v3.500H4zM8 11.500h6V15H8z",
+  top: "M2.500 3.500h15M5 6v10h3.500V6zM11.500 6v6H15V6z",
+  middle: "M2.500 10h15M5 4v12h3.500V4zM11.500 6.500v7H15v-7z",
+  bottom: "M2.500 16.500h15M5 4v10h3.500V4zM11.500 8v6H15V8z",
+  across: "M3 2.500v15M17 2.500v15M8 6h4v8H8z",
+  down: "M2.500 3h15M2.500 17h15M6 8v4h8V8z",
+  front: "M3.500 3.500h8v8h-8zM14 8.500h2.500v8h-8V14M5.500 7.500l2-2 2 2M7.500 5.500v4",
+  forward: "M4 12h12v4.500H4zM10 9.500V3M7.500 5.500L10 3l2.500 2.500",
+  backward: "M4 3.500h12V8H4zM10 10.500V17M7.500 14.500L10 17l2.500-2.500",
+  back: "M8.500 8.500h8v8h-8zM6 11.500H3.500v-8h8V6M10.500 12.500l2 2 2-2M12.500 14.500v-4",
+  snap: "M5 3v6.500a5 5 0 0 0 10 0V3h-3v6.500a2 2 0 0 1-4 0V3zM5 6h3M12 6h3",
+  all: "M3 3h3M8.500 3h3M14 3h3v3M17 8.500v3M17 14v3h-3M11.500 17h-3M6 17H3v-3M3 11.500v-3M3 6V3M7 7h6v6H7z",
+  text: "M4 5.500V4h12v1.500M10 4v12M7.500 16h5",
+  image: "M3 4h14v12H3zM3 13.500l4-4 3.500 3.500 2.500-2.500 4 4M12.500 7.500h.01",
+  rectangle: "M3 5h14v10H3z",
+  line: "M3.500 16.500l13-13",
+  qrcode:
+    "M3 3h5v5H3zM12 3h5v5h-5zM3 12h5v5H3zM12 12h2v2h-2zM15 15h2v2h-2zM15 12h2M12 17h2M5.500 5.500h.01M14.500 5.500h.01M5.500 14.500h.01",
+  barcode: "M3 4v12M5.500 4v12M8.500 4v12M10.500 4v12M13.500 4v12M15 4v12M17 4v12",
+  field:
+    "M7 4c-2 0-2 1-2 2.500S5 10 3.500 10C5 10 5 12 5 13.500S5 16 7 16M13 4c2 0 2 1 2 2.500S15 10 16.500 10C15 10 15 12 15 13.500S15 16 13 16M8.500 10h3",
+  page: "M5 2.500h10v15H5zM10 7v6M7 10h6",
+  table: "M3 4h14v12H3zM3 8h14M3 12h14M8 4v12",
+  plus: "M10 4.500v11M4.500 10h11",
+  minus: "M4.500 10h11",
+  close: "M5 5l10 10M15 5L5 15",
+  previous: "M12.500 4.500L7 10l5.500 5.500",
+  next: "M7.500 4.500L13 10l-5.500 5.500",
+  people:
+    "M7.500 9a2.700 2.700 0 1 0-.01 0M2.500 16c0-3 2-4.500 5-4.500s5 1.500 5 4.500M13 4a2.500 2.500 0 0 1 0 5M14.500 11.800c2 .6 3 2 3 4.200",
+  order: "M2.500 3.500H5l2 9h8l2-6.500H5.700M8 16.500h.01M14 16.500h.01",
+  alignLeft: "M3.500 5h13M3.500 8.500h8M3.500 12h13M3.500 15.500h8",
+  alignCenter: "M3.500 5h13M6 8.500h8M3.500 12h13M6 15.500h8",
+  alignRight: "M3.500 5h13M8.500 8.500h8M3.500 12h13M8.500 15.500h8",
+  bold: "M6 4h4.500a3 3 0 0 1 0 6H6zM6 10h5.500a3 3 0 0 1 0 6H6z",
+  italic: "M9 4h6M5 16h6M12 4L8 16",
+} as const;
+
+export type IconName = keyof typeof PATHS;
+
+export function Icon({ name }: { name: IconName }) {
+  return (
+    <svg className="icon" viewBox="0 0 20 20" aria-hidden="true" focusable="false">
+      <path d={PATHS[name]} />
+    </svg>
+  );
+}

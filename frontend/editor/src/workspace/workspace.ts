@@ -1,0 +1,408 @@
+/** The open document as the person works on it: edits, previews, undo, and what is on the screen. */
+
+import type { Engine } from "../engine/commands";
+import { Conversation } from "../engine/conversation";
+import { NotDone } from "../engine/messages";
+import { changed } from "../model/changes";
+import { History } from "../model/history";
+import { newClient } from "../model/ids";
+import type { Kept, Outcome } from "../model/ledger";
+import { Refused } from "../model/properties";
+import type { Change, Report } from "../model/types";
+import type { Language, TextKey } from "../text/texts";
+import { Drawings } from "./drawings";
+import { Store } from "./store";
+import { NOTHING, pageOf, type Said, type Toast, type View } from "./view";
+
+/** After the last letter or nudge, until it becomes an edit. */
+const PAUSE = 450;
+const TOAST_LIFE = 8_000;
+
+interface Preview {
+  readonly label: TextKey;
+  readonly changes: readonly Change[];
+  /** Previews of the same key follow each other; another one's makes an edit of this. */
+  readonly key: string;
+}
+
+export class Workspace {
+  readonly view: Store<View>;
+  readonly drawings: Drawings;
+  /** Called when the document has been saved, for the shop around us. */
+  onSaved: (document: number, revision: number) => void = () => {};
+  private talk: Conversation | null = null;
+  /** Documents that we have left, while edits of ours wait there. */
+  private left: Conversation[] = [];
+  private history = new History();
+  private preview: Preview | null = null;
+  private pause: ReturnType<typeof setTimeout> | undefined;
+  private opening = 0;
+  private toastNumber = 0;
+  private isSaving = false;
+  private kept: readonly Kept[];
+
+  constructor(
+    readonly engine: Engine,
+    language: Language,
+    kept: readonly Kept[] = [],
+  ) {
+    this.kept = kept;
+    this.view = new Store<View>({ ...NOTHING, link: engine.link.state, language });
+    this.drawings = new Drawings(engine, () => this.redraw());
+    engine.link.on("state", (link) => {
+      this.view.set({ link });
+      this.drawings.again();
+      this.saveIfDue();
+    });
+  }
+
+  get state(): View {
+    return this.view.get();
+  }
+
+  get isOpen(): boolean {
+    return this.talk !== null;
+  }
+
+  // Documents
+
+  /** Open a document; what waits in the one before goes on by itself. */
+  async open(document: number): Promise<boolean> {
+    const turn = ++this.opening;
+    this.leaveDocument();
+    this.view.set({ trouble: { kind: "opening" }, report: null, facts: null, sheet: null });
+    const kept = this.kept.find((each) => each.document === document) ?? { client: newClient() };
+    try {
+      const opened = await this.engine.open(document, kept.client);
+      if (turn !== this.opening) return false;
+      this.kept = this.kept.filter((each) => each.document !== document);
+      this.take(
+        new Conversation(
+          this.engine,
+          opened,
+          kept,
+          this.listener(() => this.talk),
+        ),
+      );
+      return true;
+    } catch (error) {
+      if (turn !== this.opening) return false;
+      if (!(error instanceof NotDone)) throw error;
+      this.view.set({ trouble: { kind: "gone", message: error.message } });
+      return false;
+    }
+  }
+
+  /** Send what an earlier page has left behind for documents other than the open one. */
+  private async sendKept(): Promise<void> {
+    for (const kept of this.kept) {
+      try {
+        if (kept.edits.length) {
+          const opened = await this.engine.open(kept.document, kept.client);
+          const talk: Conversation = new Conversation(
+            this.engine,
+            opened,
+            kept,
+            this.listener(() => talk),
+          );
+          this.left.push(talk);
+        }
+      } catch (error) {
+        if (!(error instanceof NotDone)) {
+          await this.online();
+          return this.sendKept();
+        }
+        this.toast({ key: "refusedBecause", values: { reason: error.message } }, "warning");
+      }
+      this.kept = this.kept.filter((each) => each !== kept);
+    }
+    this.count();
+  }
+
+  /** Open what was asked for, or the last document there is; again and again until the link is there. */
+  async begin(wanted: number | null): Promise<void> {
+    let turn = this.opening;
+    for (;;) {
+      try {
+        const first = wanted ?? this.kept.at(-1)?.document;
+        const document = first ?? (await this.engine.documents())[0]?.id;
+        if (turn !== this.opening) return; // the person has chosen meanwhile
+        turn += 1; // `open` counts
+        if (document === undefined) this.view.set({ trouble: { kind: "none" } });
+        else await this.open(document);
+        void this.sendKept();
+        return;
+      } catch {
+        if (turn !== this.opening) return;
+        await this.online();
+      }
+    }
+  }
+
+  /** Fires when there is a link, and not before a moment has passed. */
+  private online(): Promise<void> {
+    return new Promise((resolve) => {
+      let undo = () => {};
+      const look = () => {
+        if (this.engine.link.state.phase !== "online") return;
+        undo();
+        setTimeout(resolve, 500);
+      };
+      undo = this.engine.link.on("state", look);
+      look();
+    });
+  }
+
+  private take(talk: Conversation): void {
+    this.talk = talk;
+    this.history = new History();
+    const { shown } = talk;
+    this.view.set({
+      trouble: { kind: "none" },
+      page: shown.pages[0]!.id,
+      row: shown.data?.rows.length ? 0 : null,
+      grid: this.state.grid || shown.data !== null,
+      selection: [],
+      editing: null,
+    });
+    this.changed();
+  }
+
+  private leaveDocument(): void {
+    this.commit();
+    const { talk } = this;
+    if (!talk) return;
+    this.talk = null;
+    this.drawings.clear();
+    this.view.set({ selection: [], editing: null, saving: false });
+    if (talk.ledger.unapplied) this.left.push(talk);
+    else this.dismiss(talk);
+  }
+
+  private dismiss(talk: Conversation): void {
+    talk.end();
+    this.left = this.left.filter((each) => each !== talk);
+    if (this.talk?.document !== talk.document) this.engine.close(talk.document).catch(() => {}); // its session's end would do it, too
+  }
+
+  private listener(whose: () => Conversation | null) {
+    return {
+      changed: () => {
+        for (const each of this.left) if (!each.ledger.unapplied) this.dismiss(each);
+        this.changed();
+      },
+      refused: (outcome: Outcome) =>
+        this.toast(
+          outcome.message
+            ? { key: "refusedBecause", values: { reason: outcome.message } }
+            : { key: "refused" },
+          "warning",
+        ),
+      gone: (message: string) => {
+        const talk = whose();
+        this.left = this.left.filter((each) => each !== talk);
+        if (talk !== this.talk) return this.count();
+        this.talk = null;
+        this.preview = null;
+        this.drawings.clear();
+        this.view.set({ report: null, facts: null, trouble: { kind: "gone", message } });
+        this.count();
+      },
+    };
+  }
+
+  /** Save once the engine has all edits. */
+  save(): void {
+    this.commit();
+    if (!this.talk) return;
+    this.view.set({ saving: true });
+    this.saveIfDue();
+  }
+
+  private saveIfDue(): void {
+    const { talk } = this;
+    if (!this.state.saving || !talk || talk.ledger.unapplied || this.isSaving) return;
+    if (this.state.link.phase !== "online") return;
+    this.isSaving = true;
+    this.engine
+      .save(talk.document)
+      .then(({ revision, seq }) => {
+        talk.facts = { ...talk.facts, revision, unsaved: talk.ledger.seq > seq };
+        this.view.set({ saving: false });
+        this.say({ key: "savedNow" });
+        this.onSaved(talk.document, revision);
+      })
+      .catch((error: unknown) => {
+        if (!(error instanceof NotDone)) return; // no answer: the next state of the link tries again
+        this.view.set({ saving: false });
+        this.toast({ key: "notSaved", values: { reason: error.message } }, "warning");
+      })
+      .finally(() => {
+        this.isSaving = false;
+        this.changed();
+      });
+  }
+  // Edits
+
+  /** Do changes as one edit; false where they cannot be done. */
+  edit(label: TextKey, changes: readonly Change[]): boolean {
+    this.commit();
+    return this.doEdit(label, changes);
+  }
+
+  /** Show changes that are not an edit yet: a drag, or a word that is being typed. */
+  show(label: TextKey, key: string, changes: readonly Change[]): void {
+    if (this.preview && this.preview.key !== key) this.commit();
+    clearTimeout(this.pause);
+    this.preview = changes.length ? { label, key, changes } : null;
+    this.changed();
+  }
+
+  /** The same, and make an edit of it when nothing follows for a moment. */
+  type(label: TextKey, key: string, changes: readonly Change[]): void {
+    this.show(label, key, changes);
+    this.pause = setTimeout(() => this.commit(), PAUSE);
+  }
+
+  /** Make an edit of what is shown. */
+  commit(): void {
+    clearTimeout(this.pause);
+    const { preview } = this;
+    this.preview = null;
+    if (preview) this.doEdit(preview.label, preview.changes);
+  }
+
+  /** Take back what is shown. */
+  cancel(): void {
+    clearTimeout(this.pause);
+    this.preview = null;
+    this.changed();
+  }
+
+  /** The report without what is only shown. */
+  get settled(): Report | null {
+    return this.talk?.shown ?? null;
+  }
+
+  undo(direction: "undo" | "redo" = "undo"): void {
+    this.commit();
+    const { talk } = this;
+    if (!talk) return;
+    try {
+      const step = this.history.step(talk.shown, direction);
+      if (!step) return;
+      talk.edit(step.changes);
+      this.say({ key: direction === "undo" ? "undone" : "redone" });
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      this.toast({ key: "cannotUndo" }, "warning");
+    }
+    this.changed();
+  }
+
+  private doEdit(label: TextKey, changes: readonly Change[]): boolean {
+    const { talk } = this;
+    if (!talk || !changes.length) return false;
+    try {
+      changed(talk.shown, changes);
+      this.history.note(talk.shown, { label, changes });
+      talk.edit(changes);
+      return true;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      this.toast({ key: "refusedBecause", values: { reason: error.message } }, "warning");
+      this.changed();
+      return false;
+    }
+  }
+
+  // What is on the screen
+
+  select(selection: readonly string[]): void {
+    this.view.set({ selection });
+  }
+
+  turnTo(page: string): void {
+    this.commit();
+    this.view.set({ page, selection: [], editing: null });
+    this.changed();
+  }
+
+  goToRow(row: number | null): void {
+    const rows = this.state.report?.data?.rows.length ?? 0;
+    this.view.set({ row: row === null || !rows ? null : Math.max(0, Math.min(rows - 1, row)) });
+    this.changed();
+  }
+
+  /** Say something in passing. */
+  say(said: Said): void {
+    this.toast(said, "info");
+  }
+
+  toast(said: Said, tone: Toast["tone"] = "info", undo = false): void {
+    const id = ++this.toastNumber;
+    const toasts = [...this.state.toasts, { id, said, tone, undo }].slice(-3);
+    this.view.set({ toasts });
+    setTimeout(() => this.forget(id), tone === "warning" ? 2 * TOAST_LIFE : TOAST_LIFE);
+  }
+
+  forget(id: number): void {
+    this.view.set({ toasts: this.state.toasts.filter((each) => each.id !== id) });
+  }
+
+  /** What is to be kept of us over a reload. */
+  leave(): readonly Kept[] {
+    this.commit();
+    const talks = this.talk ? [this.talk, ...this.left] : this.left;
+    const waiting = talks.filter(({ ledger }) => ledger.unapplied).map((talk) => talk.kept());
+    return [...waiting, ...this.kept];
+  }
+
+  private redraw(): void {
+    this.view.set({ drawn: this.state.drawn + 1 });
+  }
+
+  private count(): void {
+    const talks = this.talk ? [this.talk, ...this.left] : this.left;
+    const edits = talks.reduce((sum, { ledger }) => sum + ledger.unapplied, 0);
+    const keptEdits = this.kept.reduce((sum, { edits: each }) => sum + each.length, 0);
+    this.view.set({ unapplied: edits + keptEdits + (this.preview ? 1 : 0) });
+  }
+
+  private changed(): void {
+    this.count();
+    const { talk } = this;
+    if (!talk) return;
+    const report = this.withPreview(talk.shown);
+    const page = pageOf({ ...this.state, report })!;
+    const ids = new Set(page.objects.map(({ id }) => id));
+    const { selection, editing, row } = this.state;
+    const kept = selection.filter((id) => ids.has(id));
+    const rows = report.data?.rows.length ?? 0;
+    const undo = this.history.undoable;
+    const redo = this.history.redoable;
+    this.view.set({
+      report,
+      facts: talk.facts,
+      page: page.id,
+      row: row === null || !rows ? null : Math.min(row, rows - 1),
+      selection: kept.length === selection.length ? selection : kept,
+      editing: editing !== null && ids.has(editing) ? editing : null,
+      undo: undo ? { key: undo.label as TextKey } : null,
+      redo: redo ? { key: redo.label as TextKey } : null,
+    });
+    this.drawings.want(talk.ledger, this.state.page, this.state.row);
+    this.saveIfDue();
+  }
+
+  private withPreview(report: Report): Report {
+    if (!this.preview) return report;
+    try {
+      return changed(report, this.preview.changes);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      this.preview = null; // somebody else was faster
+      return report;
+    }
+  }
+}

@@ -341,6 +341,10 @@ class PageTests(TestCase):
         kinds.add("deploy-hook")  # tests.net.test_certbot
         kinds.update(("mint-php", "mint-node", "mint-python", "token-keys"))  # web.test_minting
         kinds.update(("session", "secret", "dial-in"))  # tests.test_session_docs
+        kinds.update(("nginx-pass", "nginx-end", "nginx-http"))  # tests.e2e.test_behind
+        kinds.update(("haproxy-pass", "haproxy-end", "xml", "json"))  # tests.e2e.test_behind
+        kinds.update(("shop-page", "shop-script", "shop-client"))  # tests.test_embed_docs
+        kinds.update(("policy", "headers"))  # tests.test_embed_docs
         kinds.add("vector")  # tests.vectors
         for page in all_pages():
             for block in page.blocks:

@@ -85,28 +85,29 @@ class BackendV2(Conversation):
         self._tenant = tenant
 
     def order(self, session: Session, entry: Entry, now: float) -> bytes:
-        ttl = max(round((entry.deadline - now) * 1000), 1)
+        ttl = int((entry.deadline - now) * 1000.0 + 0.5) or 1
+        more = b',"bin":true' if entry.is_binary else b""
         sid = session.sid.encode("ascii")
         if entry.wants_result:
-            call = self._asked(session, entry)
-            head = b'{"type":"request","id":%d,"sid":"%b","key":"%b.%d","ttl":%d%b%b}\n' % (
-                call,
+            if entry.is_safe:
+                more = b',"repeat":"safe"' + more
+            return b'{"type":"request","id":%d,"sid":"%b","key":"%b.%d","ttl":%d%b}\n%b' % (
+                self._asked(session, entry),
                 sid,
                 sid,
                 entry.n,
                 ttl,
-                b',"repeat":"safe"' if entry.is_safe else b"",
-                b',"bin":true' if entry.is_binary else b"",
+                more,
+                entry.payload,
             )
-        else:
-            head = b'{"type":"notify","sid":"%b","key":"%b.%d","ttl":%d%b}\n' % (
-                sid,
-                sid,
-                entry.n,
-                ttl,
-                b',"bin":true' if entry.is_binary else b"",
-            )
-        return head + entry.payload
+        return b'{"type":"notify","sid":"%b","key":"%b.%d","ttl":%d%b}\n%b' % (
+            sid,
+            sid,
+            entry.n,
+            ttl,
+            more,
+            entry.payload,
+        )
 
     def opened(self, session: Session) -> bytes | None:
         told = {"type": "open", "sid": session.sid, "tenant": self._tenant}
@@ -126,13 +127,14 @@ class BackendV2(Conversation):
             header = _decode(payload if end < 0 else payload[:end])
         except _UNREADABLE as error:
             raise BackendError(f"a header that cannot be read: {error}") from None
-        if header.type == "pong":
+        kind = header.type
+        if kind == "pong":
             return Pong()
         if end < 0:
-            raise BackendError(f"{header.type} without a payload")
+            raise BackendError(f"{kind} without a payload")
         body = payload[end + 1 :]
         is_text = header.bin or is_utf8(body)
-        if header.type == "push":
+        if kind == "push":
             return self._push(header, body) if is_text else Stray("shapeless")
         asked = self._calls.pop(header.id, None)
         if asked is None:

@@ -16,7 +16,7 @@ from orion_twisted.core.backend_v1 import is_answer, request_id
 from orion_twisted.core.errors import Outcome
 from orion_twisted.core.ledger import Entry
 from orion_twisted.core.members import NoObject
-from orion_twisted.core.outbox import ERROR, PUSH, RECEIPT, Item
+from orion_twisted.core.outbox import ERROR, PUSH, RECEIPT, RESULT, Item
 
 SUBPROTOCOL = "orion.v1"
 REMEMBERED = 64
@@ -77,11 +77,14 @@ def read(message: bytes, is_binary: bool) -> int | None:
 
 def write(item: Item) -> bytes | None:
     """Return the message that says an item; None for what this dialect does not say."""
-    if item.kind is RECEIPT:
+    kind = item.kind
+    if kind is RESULT:
+        return item.payload
+    if kind is RECEIPT:
         return None
-    if item.kind is PUSH and (item.is_binary or is_answer(item.payload)):
+    if kind is PUSH and (item.is_binary or is_answer(item.payload)):
         return None  # a backend of another dialect may push what is no push in this one
-    if item.kind is ERROR:
+    if kind is ERROR:
         own_id = None if item.entry is None else item.entry.own_id
         return _encode(
             {

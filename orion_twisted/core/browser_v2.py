@@ -67,8 +67,16 @@ def read(message: bytes) -> tuple[Header, bytes]:
 
 def write(item: Item, ack: int) -> bytes:
     """Return the message that says an item, with an ``ack`` unless that is 0."""
-    more = b',"ack":%d' % ack if ack else b""
     kind = item.kind
+    if kind is RESULT and ack and item.ok:  # as nearly all are
+        assert item.entry is not None
+        return b'{"type":"result","s":%d,"n":%d,"ack":%d}\n%b' % (
+            item.s,
+            item.entry.n,
+            ack,
+            item.payload,
+        )
+    more = b',"ack":%d' % ack if ack else b""
     if kind is RESULT:
         assert item.entry is not None
         ok = b"" if item.ok else b',"ok":false'

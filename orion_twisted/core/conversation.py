@@ -10,16 +10,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TypeAlias
 
-from attrs import define, frozen
+import msgspec
+from attrs import frozen
 
 from orion_twisted.core.ledger import Entry
 from orion_twisted.core.session import Session
 
 
-@define
-class Answer:
+class Answer(msgspec.Struct):
     """
-    An answer to a message; not frozen, as one is made for each message, and that takes time.
+    An answer to a message.
 
     Attributes:
         error: why it is of no use to the browser, if it is not.

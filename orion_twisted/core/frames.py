@@ -104,6 +104,15 @@ class FrameDecoder(ABC):
         """Accept payloads of another size from now on."""
         self._max_payload = max_payload
 
+    def only_payload(self, data: bytes) -> bytes | None:
+        """
+        Return the payload of the one whole frame that bytes from the stream are, if they are.
+
+        Where nothing waits before it, this is the same as to take them and to pull it. It may
+        return None, which leaves the decoder as it was, for any reason.
+        """
+        return None
+
     @abstractmethod
     def next_payload(self) -> bytes | None:
         """
@@ -169,6 +178,15 @@ class _PrefixDecoder(FrameDecoder):
         super().__init__(max_payload)
         self._prefix_size = prefix.size
         self._unpack_from = prefix.unpack_from
+
+    def only_payload(self, data: bytes) -> bytes | None:
+        begin = self._prefix_size
+        if self._buffer or self._error is not None or len(data) < begin:
+            return None
+        (length,) = self._unpack_from(data)
+        if begin + length != len(data) or length > self._max_payload:
+            return None
+        return data[begin:]
 
     def next_payload(self) -> bytes | None:
         begin = self._at + self._prefix_size

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from orion_twisted.core.conversation import Conversation, Push
 from orion_twisted.core.frames import Encoder, decoder, encoder
 from orion_twisted.net.backend import LinkFactory
-from orion_twisted.net.links import FramedLink
+from orion_twisted.net.sessionlinks import SessionLink
 from orion_twisted.service.line import Line, Seat
 from orion_twisted.service.surroundings import Surroundings
 
@@ -68,7 +68,7 @@ class Backends(ABC):
         framing, most = around.tenant.framing, around.max_frame
         return LinkFactory(
             around.endpoints,
-            lambda: FramedLink(decoder(framing, most)),
+            lambda: SessionLink(decoder(framing, most)),
             line,
             around.backoff(),
             around.clock,

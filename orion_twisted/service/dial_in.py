@@ -25,7 +25,8 @@ from orion_twisted.core.frames import Encoder, decoder, encoder
 from orion_twisted.core.secrets import Secrets
 from orion_twisted.net.browser import BrowserProtocol
 from orion_twisted.net.eager import make_eager
-from orion_twisted.net.links import BackendLink, FramedLink, LinkOwner, Loss
+from orion_twisted.net.links import BackendLink, LinkOwner, Loss
+from orion_twisted.net.sessionlinks import SessionLink
 from orion_twisted.service.backends import SharedLinks
 from orion_twisted.service.browser_end import cancel
 from orion_twisted.service.line import Line, Link
@@ -278,7 +279,7 @@ class FramedArrival(Arrival):
     def __init__(self, door: DialIns, peer: str) -> None:
         super().__init__(door, peer)
         self._decoder = decoder(FRAMING, MAX_HELLO)
-        self.link = FramedLink(self._decoder)
+        self.link = SessionLink(self._decoder)
         self.link.factory = _Keeper(self, door.clock)
 
     def link_up(self, link: BackendLink) -> None:

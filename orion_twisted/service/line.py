@@ -121,6 +121,7 @@ class Line:
         self._around = around
         self._clock = around.clock
         self._counters = around.counters
+        self._max_message = around.max_message
         self._owner = owner
         self._converse = converse
         self._encode = encode
@@ -171,7 +172,8 @@ class Line:
         seat.unread = None
         if self._link is not None:
             seat.link_up()
-            self.wants(seat)
+            self._queue(seat)
+            self._pump()
 
     def leave(self, seat: Seat) -> None:
         """Let a session go that has ended, or goes on elsewhere."""
@@ -188,8 +190,10 @@ class Line:
             self._notice(self._talk.gone(sid))
 
     def wants(self, seat: Seat) -> None:
-        """Send a session's messages, when it is its turn."""
-        self._queue(seat)
+        """Send a session's messages, of which there are some, when it is its turn."""
+        if not seat.is_ready:
+            seat.is_ready = True
+            self._ready.append(seat)
         self._pump()
 
     def _queue(self, seat: Seat) -> None:
@@ -218,8 +222,7 @@ class Line:
         link = self._link
         if link is None:
             return
-        ready = self._ready
-        now = self._clock.seconds()
+        ready, now = self._ready, self._clock.seconds()
         while ready and not self._full and link.is_open:
             frames: list[bytes] = []
             size = 0
@@ -310,7 +313,7 @@ class Line:
     def link_payload(self, payload: bytes) -> None:
         self._heard = self._is_reading = True
         said = self._talk.read(payload)
-        if isinstance(said, Answer):
+        if type(said) is Answer:
             self._answered(said)
         elif isinstance(said, Push):
             self._counters.add("pushes")
@@ -324,19 +327,19 @@ class Line:
             self._counters.add("answers_dropped", reason=said.reason)
 
     def _answered(self, answer: Answer) -> None:
-        seat = self._seats.get(answer.session)
-        entry = answer.entry
+        session, entry, payload = answer.session, answer.entry, answer.payload
+        seat = self._seats.get(session)
         if seat is not None and seat.unread is entry:
             seat.unread = None
         if seat is None or entry.stage is not SENT:
             self._counters.add("answers_dropped", reason="late")
             return
         if answer.error:
-            seat.session.fail(entry, Outcome.BACKEND_ERROR, answer.error)
-        elif len(answer.payload) > self._around.max_message:
-            seat.session.fail(entry, Outcome.TOO_LARGE)
+            session.fail(entry, Outcome.BACKEND_ERROR, answer.error)
+        elif len(payload) > self._max_message:
+            session.fail(entry, Outcome.TOO_LARGE)
         else:
-            seat.session.answered(entry, answer.payload, answer.is_binary, answer.ok)
+            session.answered(entry, payload, answer.is_binary, answer.ok)
         self._has_news[seat] = None
 
     def link_lost(self, loss: Loss) -> None:

@@ -191,6 +191,50 @@ class RoundTripTests(SynchronousTestCase):
         pulled += pull(decoding)
         self.assertEqual([payload for payload in pulled if payload is not None], payloads)
 
+    @settings(deadline=None, max_examples=300)
+    @given(
+        st.sampled_from(FRAMINGS),
+        st.lists(st.lists(st.text("abc", max_size=12).map(str.encode), max_size=2)),
+        STREAM,
+        st.lists(st.integers(0, 10_000), max_size=4),
+    )
+    def test_a_frame_alone(
+        self, framing: str, reads: list[list[bytes]], nonsense: bytes, places: list[int]
+    ) -> None:
+        """To ask first whether a read is one whole frame changes neither payloads nor errors."""
+        encode = encoder(framing)
+        chunks = [b"".join(map(encode, payloads)) for payloads in reads]
+        chunks += cut(encode(b"cut") + nonsense, places)
+        expected = outcome(decoder(framing, 9), chunks)
+        decoding, payloads, error = decoder(framing, 9), [], None
+        for chunk in chunks:
+            alone = decoding.only_payload(chunk)
+            found, error = ([alone], None) if alone is not None else outcome(decoding, [chunk])
+            payloads += found
+            if error is not None:
+                self.assertIsNone(decoding.only_payload(encode(b"behind")))
+                break
+        self.assertEqual((payloads, error), expected)
+
+    def test_which_are_alone(self) -> None:
+        """A read that is one frame is known where its length is in front, unless others wait."""
+        for framing in PREFIXED:
+            frame = encoder(framing)(b"hi")
+            decoding = decoder(framing, 2)
+            for data, payload in (
+                (frame, b"hi"),
+                (encoder(framing)(b""), b""),
+                (frame[:-1], None),
+                (frame[:1], None),
+                (b"", None),
+                (frame + frame, None),
+                (encoder(framing)(b"far"), None),
+            ):
+                self.assertEqual(decoding.only_payload(data), payload)
+                self.assertEqual(decoding.pending, 0)
+            decoding.receive_data(frame[:1])
+            self.assertIsNone(decoding.only_payload(frame))
+
     def test_payloads_are_bytes(self) -> None:
         """A payload is of type bytes, whether its frame came in one piece or in many."""
         for framing in FRAMINGS:

@@ -31,6 +31,7 @@ from orion_twisted.net.eager import EagerClient, EagerServer
 from orion_twisted.net.hotpath import HotBrowserProtocol, SplicedLink
 from orion_twisted.net.leantls import LeanTLSProtocol
 from orion_twisted.net.links import BackendLink, FramedLink, StreamLink
+from orion_twisted.net.sessionlinks import SessionLink
 from orion_twisted.service.gateway import Gateway
 from orion_twisted.service.performance import (
     LEAN_REACTOR,
@@ -116,7 +117,11 @@ class InUseTests(SynchronousTestCase):
 
     def test_stock(self) -> None:
         """With ``stock`` all is Twisted's and Autobahn's, in every mode."""
-        for mode, kind in (("relay", FramedLink), ("tunnel", StreamLink), ("shared", FramedLink)):
+        for mode, kind in (
+            ("relay", FramedLink),
+            ("tunnel", StreamLink),
+            ("shared", SessionLink),
+        ):
             browser, link = self.serve("stock", mode)
             self.assertIs(type(browser), BrowserProtocol)
             self.assertIn("http_headers", vars(browser))
@@ -131,8 +136,8 @@ class InUseTests(SynchronousTestCase):
             for mode, kind in (
                 ("relay", SplicedLink),
                 ("tunnel", StreamLink),
-                ("session", FramedLink),
-                ("shared", FramedLink),
+                ("session", SessionLink),
+                ("shared", SessionLink),
             ):
                 browser, link = self.serve(performance, mode)
                 self.assertIsInstance(browser, HotBrowserProtocol)

@@ -109,11 +109,11 @@ def barcode(symbology: Literal["code128", "ean13", "code39"], text: str) -> Bars
 
 def _linear(symbology: str, text: str) -> Bars:
     from reportlab.graphics.barcode.code39 import Standard39
-    from reportlab.graphics.barcode.code128 import Code128Auto
+    from reportlab.graphics.barcode.code128 import Code128
 
     made: Any
     if symbology == "code128":
-        made = Code128Auto(text, barWidth=1, barHeight=1, quiet=0)
+        made = Code128(text, barWidth=1, barHeight=1, quiet=0)
     else:
         text = text.upper()
         if "*" in text:  # it begins and ends each code
@@ -137,9 +137,7 @@ def _ean13(text: str) -> Bars:
     digit = Ean13BarcodeWidget._checkdigit(text[:12])
     if text[12:] not in ("", digit):
         raise Uncodable(f"the check digit of {text[:12]} is {digit}")
-    made: Any = Ean13BarcodeWidget(
-        text[:12], barWidth=1, barHeight=1, humanReadable=0, lquiet=QUIET_BARS, rquiet=QUIET_BARS
-    )
+    made: Any = Ean13BarcodeWidget(text[:12], barWidth=1, barHeight=1, humanReadable=0, quiet=0)
     _, *rectangles = (each for each in made.draw().contents if isinstance(each, Rect))
-    bars = tuple((float(each.x), float(each.width)) for each in rectangles)
-    return Bars(float(made.width), bars, text[:12] + digit)
+    bars = tuple((each.x + QUIET_BARS, each.width) for each in rectangles)
+    return Bars(made.width + 2 * QUIET_BARS, bars, text[:12] + digit)

@@ -6,14 +6,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from orion_twisted.demo.documents import Line, Page, Rectangle, Text
-from orion_twisted.demo.render import MAX_COMMANDS, METHODS, PROPERTIES, render, wrap
+from orion_twisted.demo import render as module
+from orion_twisted.demo.assets import Asset
+from orion_twisted.demo.codes import QUIET, QUIET_BARS, barcode, qr
+from orion_twisted.demo.documents import Barcode, Image, Line, Page, QRCode, Rectangle, Text
+from orion_twisted.demo.render import MAX_COMMANDS, METHODS, PROPERTIES, render
 from orion_twisted.demo.samples import sample
+from orion_twisted.demo.wrapping import fill, wrap
+
+ASSET = Asset("a" * 64, "image/png", 40, 20)
+BOX: dict[str, Any] = {"x": 0, "y": 0, "width": 240, "height": 40}
+CROSS = ["strokeRect", 0, 0, 240, 40]
 
 
-def drawn(*objects: Any) -> list[list[str | float]]:
+def drawn(*objects: Any, row: dict[str, str] | None = None) -> list[list[str | float]]:
     """Return the commands of a page of these objects, without its background."""
-    return render(Page(100, 50, objects)).commands[2:]
+    return render(Page("p1", 100, 50, objects), row, {ASSET.id: ASSET}).commands[2:]
 
 
 class RenderTests(SynchronousTestCase):
@@ -22,7 +30,7 @@ class RenderTests(SynchronousTestCase):
     def test_a_page_is_white(self) -> None:
         """A page without objects is drawn as white paper of its size."""
         self.assertEqual(
-            render(Page(100, 50)).commands,
+            render(Page("p1", 100, 50)).commands,
             [["fillStyle", "#ffffff"], ["fillRect", 0, 0, 100, 50]],
         )
 
@@ -46,9 +54,9 @@ class RenderTests(SynchronousTestCase):
         """Fill "none", stroke "none" and a line width of 0 draw nothing."""
         nothing = [["save"], ["translate", 0, 0], ["restore"]]
         for placed in (
-            Rectangle(id="r", x=0, y=0, stroke="none"),
-            Rectangle(id="r", x=0, y=0, line_width=0),
-            Line(id="l", x=0, y=0, line_width=0),
+            Rectangle(id="r", **BOX, stroke="none"),
+            Rectangle(id="r", **BOX, line_width=0),
+            Line(id="l", **BOX, line_width=0),
         ):
             self.assertEqual(drawn(placed), nothing)
 
@@ -86,8 +94,8 @@ class RenderTests(SynchronousTestCase):
 
     def test_text(self) -> None:
         """Each line of a text is one command, in its font, at its baseline."""
-        text = Text(id="t", x=1, y=2, width=100, text="one\n\nthree", size=10, weight="bold",
-                    align="right", color="#123456", font="serif")  # fmt: skip
+        text = Text(id="t", x=1, y=2, width=100, height=40, text="one\n\nthree", size=10,
+                    weight="bold", align="right", color="#123456", font="serif")  # fmt: skip
         self.assertEqual(
             drawn(text),
             [
@@ -107,14 +115,15 @@ class RenderTests(SynchronousTestCase):
         """Lines that do not fit into the box are left out, but never the first one."""
         text = "a\nb\nc\nd"
         for height, lines in ((50, 4), (49, 3), (25, 2), (1, 1)):
-            commands = drawn(Text(id="t", x=0, y=0, text=text, size=10, height=height))
+            box = {**BOX, "height": height}
+            commands = drawn(Text(id="t", text=text, size=10, **box))
             shown = [command for command in commands if command[0] == "fillText"]
             self.assertEqual(len(shown), lines)
 
     def test_a_crowded_page_is_drawn_in_part(self) -> None:
         """A page beyond the limit is drawn up to it, in whole objects, and says so."""
         text = Text(id="t", x=0, y=0, width=5, height=10_000, text="a\n" * 3_000, size=1)
-        drawing = render(Page(objects=(text, text, text)))
+        drawing = render(Page("p1", objects=(text, text, text)))
         self.assertFalse(drawing.complete)
         self.assertEqual(len(drawing.boxes), 2)
         self.assertLessEqual(len(drawing.commands), MAX_COMMANDS)
@@ -124,11 +133,13 @@ class RenderTests(SynchronousTestCase):
         """A client that knows the listed methods and properties can draw every page."""
         every = (
             *sample().pages[0].objects,
-            Text(id="t", x=0, y=0, text="x", rotation=3),
-            Rectangle(id="r", x=0, y=0, fill="#fff"),
-            Line(id="l", x=0, y=0),
+            Text(id="t", text="x", rotation=3, **BOX),
+            Rectangle(id="r", fill="#fff", **BOX),
+            Line(id="l", **BOX),
+            Image(id="i", asset=ASSET.id, **BOX),
         )
-        used = {command[0] for command in render(Page(objects=every)).commands}
+        page = Page("p1", objects=every)
+        used = {command[0] for command in render(page, None, {ASSET.id: ASSET}).commands}
         self.assertEqual(used, METHODS | PROPERTIES)
 
     def test_the_sample_is_whole(self) -> None:
@@ -138,7 +149,106 @@ class RenderTests(SynchronousTestCase):
         for placed in page.objects:
             if isinstance(placed, Text):
                 shown = [c for c in drawn(placed) if c[0] == "fillText"]
-                self.assertEqual(len(shown), len(list(wrap(placed))), placed.text)
+                self.assertEqual(len(shown), len(list(wrap(placed, placed.text))), placed.text)
+
+    def test_italic(self) -> None:
+        """An italic text says so in its font."""
+        found = drawn(Text(id="t", text="x", italic=True, **BOX))
+        self.assertIn(["font", "italic normal 14px sans-serif"], found)
+
+    def test_image(self) -> None:
+        """An image is whole within its box, in the middle of it, or fills it."""
+        image = {"id": "i", "x": 5, "y": 6, "width": 100, "height": 100, "asset": ASSET.id}
+        self.assertEqual(drawn(Image(**image))[2], ["drawImage", ASSET.id, 0, 25, 100, 50])
+        self.assertEqual(
+            drawn(Image(**image, fit="fill"))[2], ["drawImage", ASSET.id, 0, 0, 100, 100]
+        )
+        self.assertEqual(
+            drawn(Image(**image, rotation=90))[3], ["drawImage", ASSET.id, -50, -25, 100, 50]
+        )
+
+    def test_what_cannot_be_drawn_is_crossed_out(self) -> None:
+        """An image that is not there, or a code that cannot say its text, is a crossed box."""
+        for placed in (
+            Image(id="i", asset="b" * 64, **BOX),
+            QRCode(id="q", text="", **BOX),
+            Barcode(id="b", text="{{code}}", symbology="ean13", **BOX),
+        ):
+            found = drawn(placed)
+            self.assertIn(CROSS, found)
+            self.assertEqual((found[0], found[-1]), (["save"], ["restore"]))
+
+    def test_qr_code(self) -> None:
+        """A QR code is as large as its box allows, in the middle, with room around it."""
+        code = QRCode(id="q", x=0, y=0, width=200, height=100, text="{{url}}", color="#123")
+        found = drawn(code, row={"url": "https://shop.example"})
+        matrix = qr("https://shop.example")
+        rectangles = [command for command in found if command[0] == "fillRect"]
+        self.assertEqual(len(rectangles), len(matrix.bars))
+        module = 100 / matrix.size
+        _, x, y, width, height = rectangles[0]
+        self.assertAlmostEqual(float(x), 50 + QUIET * module, 2)
+        self.assertAlmostEqual(float(y), QUIET * module, 2)
+        self.assertAlmostEqual(float(width), 7 * module, 2)
+        self.assertAlmostEqual(float(height), module, 2)
+        self.assertIn(["fillStyle", "#123"], found)
+
+    def test_barcode(self) -> None:
+        """A barcode is as wide as its box, with what it says below it, if it is to say so."""
+        code: dict[str, Any] = {"id": "b", **BOX, "text": "{{code}}"}
+        bars = barcode("code128", "ABC")
+        for label, height in ((True, 27.5), (False, 40)):
+            found = drawn(Barcode(**code, label=label), row={"code": "ABC"})
+            rectangles = [command for command in found if command[0] == "fillRect"]
+            self.assertEqual(len(rectangles), len(bars.bars))
+            self.assertAlmostEqual(float(rectangles[0][1]), QUIET_BARS * 240 / bars.width, 2)
+            self.assertEqual({command[4] for command in rectangles}, {height})
+            written = [command for command in found if command[0] == "fillText"]
+            self.assertEqual(written, [["fillText", "ABC", 120, 37]] if label else [])
+
+    def test_letters_are_bounded(self) -> None:
+        """A page beyond MAX_LETTERS is drawn up to it, in whole objects, and says so."""
+        self.patch(module, "MAX_LETTERS", 100)
+        texts = [Text(id=f"t{n}", text="{{a}}", **{**BOX, "width": 9_000}) for n in range(3)]
+        drawing = render(Page("p1", objects=tuple(texts)), {"a": "x" * 40})
+        self.assertEqual((len(drawing.boxes), drawing.complete), (2, False))
+
+
+class FillTests(SynchronousTestCase):
+    """Placeholders."""
+
+    def test_vectors(self) -> None:
+        """Columns stand for their cells, once; what names no column stays as it is written."""
+        row = {"name": "Kim", "a b": "{{name}}", "": "nothing", "이름": "김"}
+        for text, filled in (
+            ("", ""),
+            ("Dear {{name}}!", "Dear Kim!"),
+            ("{{name}}{{name}}", "KimKim"),
+            ("{{a b}}", "{{name}}"),
+            ("{{이름}}", "김"),
+            ("{{}}", "nothing"),
+            ("{{other}} {{Name}} {{ name }}", "{{other}} {{Name}} {{ name }}"),
+            ("{name} {{name", "{name} {{name"),
+            ("{{name}} }}", "Kim }}"),
+        ):
+            with self.subTest(text=text):
+                self.assertEqual(fill(text, row, 1_000), filled)
+                self.assertEqual(fill(text, None, 1_000), text)
+
+    def test_bound(self) -> None:
+        """However long a cell is and however often it is named, the result is bounded."""
+        self.assertEqual(fill("{{a}}" * 10, {"a": "xyz"}, 7), "xyzxyzx")
+        self.assertEqual(fill("abc", None, 2), "ab")
+
+    def test_control_characters(self) -> None:
+        """What has no letter is a blank; ends of lines and tabs stay."""
+        self.assertEqual(fill("a\u0000\u001b\u0085b\r\n\tc", None, 99), "a   b\r\n\tc")
+
+
+def lines_of(value: str, width: float, **style: Any) -> list[str]:
+    """Return the lines of a text in a box of a width, at a font size of 10."""
+    box = {**BOX, "width": width}
+    return list(wrap(Text(id="t", text=value, size=10, **box, **style), value))
 
 
 class WrapTests(SynchronousTestCase):
@@ -160,20 +270,18 @@ class WrapTests(SynchronousTestCase):
             ("end   ", 100, ["end"]),
         ):
             with self.subTest(text=text, width=width):
-                found = list(wrap(Text(id="t", x=0, y=0, width=width, text=text, size=10)))
-                self.assertEqual(found, lines)
+                self.assertEqual(lines_of(text, width), lines)
 
     def test_fonts_have_their_widths(self) -> None:
         """A monospace text breaks after the same number of letters, whichever they are."""
         for letter in "iW":
-            text = Text(id="t", x=0, y=0, width=60, text=letter * 20, size=10, font="monospace")
-            self.assertEqual(list(wrap(text)), [letter * 10] * 2)
+            self.assertEqual(lines_of(letter * 20, 60, font="monospace"), [letter * 10] * 2)
 
     @settings(deadline=None, max_examples=150)
     @given(st.text(max_size=60), st.floats(0.5, 200))
     def test_no_letter_is_lost(self, value: str, width: float) -> None:
         """However a text is broken, all of its letters are there, in order."""
-        lines = wrap(Text(id="t", x=0, y=0, width=width, text=value, size=10))
+        lines = lines_of(value, width)
 
         def letters(text: str) -> str:
             return "".join(letter for letter in text if letter not in " \t\r\n")

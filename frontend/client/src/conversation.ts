@@ -25,6 +25,9 @@ export type Action =
   /** All that there is to say has been said. */
   | { do: "close" };
 
+/** Nothing heard for so long, and an answer overdue: nobody may be there any more. */
+const SILENCE = 5_000;
+
 /** DRAINING: nothing new goes out on this socket. */
 export type Stage = "offline" | "attaching" | "online" | "draining";
 
@@ -88,7 +91,9 @@ export abstract class Conversation {
 
   /** Do what is due; call it at `wakeAt`. Too early, or twice, does no harm. */
   tick(now: number): void {
-    const isMute = this.#expire(now).some(({ n, sentAt }) => n && sentAt > this.#heardAt);
+    const isMute = this.#expire(now).some(
+      ({ n, sentAt }) => n && sentAt >= this.#heardAt && now - sentAt >= SILENCE,
+    );
     this.#pump(now);
     if (isMute && this.stage !== "offline") this.out.push({ do: "stalled" });
   }

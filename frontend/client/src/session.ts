@@ -96,18 +96,20 @@ export class Session extends Conversation {
 
   #welcomed(welcome: wire.Welcome, now: number): void {
     const { sid, key, ack, window, window_bytes, lost = [], recovered } = welcome;
-    const count = lost.reduce((sum, [first, last]) => sum + last - first + 1, 0);
-    must(count >= 0);
+    const missing = sumOf(lost);
+    must(missing >= 0);
     const had = this.key;
     const isNew = sid !== had?.sid;
     if (isNew) {
-      must(!recovered && !count);
+      must(!recovered && !missing);
       this.#isAdopted = false;
       this.#seen = this.#foreign = 0;
+      this.#lost = [];
       this.beginAgain("SESSION_LOST");
     }
     this.#foreign ??= this.outbound.lastNumber = ack;
     must(ack <= this.outbound.lastNumber);
+    const news = missing - sumOf(this.#lost); // those behind unseen messages are told again
     this.#lost = [...lost];
     this.key = { sid, key };
     this.window = { messages: window, bytes: window_bytes };
@@ -116,7 +118,7 @@ export class Session extends Conversation {
     this.#passOverLost();
     this.stage = "online";
     const replaced = isNew && had !== null;
-    const session = { sid, key, recovered, replaced, lost: count };
+    const session = { sid, key, recovered, replaced, lost: news };
     this.out.push({ do: "attached", session });
     // Even what nobody waits for any more: the numbers have to go on without a gap.
     for (const each of this.outbound.sentAbove(ack)) this.send(each, now);
@@ -180,6 +182,10 @@ export class Session extends Conversation {
     return this.#seen;
   }
 }
+
+/** Return how many numbers there are in ranges. */
+const sumOf = (ranges: readonly Pair[]): number =>
+  ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0);
 
 /** A code of a later gateway is passed on as it is. */
 export const failure = (code: string, message = ""): OrionError =>

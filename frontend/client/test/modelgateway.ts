@@ -52,7 +52,7 @@ class Wire implements Socket {
   onerror: (() => void) | null = null;
   isOpen = true;
   session: GatewaySession | undefined;
-  #clear = [Date.now(), Date.now()];
+  #lines: [(() => void)[], (() => void)[]] = [[], []];
 
   constructor(
     readonly gateway: ModelGateway,
@@ -90,12 +90,9 @@ class Wire implements Socket {
 
   /** In each direction, things come in the order in which they were said. */
   #later(direction: 0 | 1, what: () => void): void {
-    const at = Math.max(
-      Date.now() + Math.floor(this.gateway.random() * 20),
-      this.#clear[direction]!,
-    );
-    this.#clear[direction] = at;
-    setTimeout(() => this.isOpen && what(), at - Date.now());
+    const line = this.#lines[direction];
+    line.push(what);
+    setTimeout(() => this.isOpen && line.shift()!(), this.gateway.random() * 20);
   }
 }
 

@@ -66,6 +66,25 @@ export function Stage({ onZoom }: { onZoom: (zoom: number) => void }) {
     );
   }, [now]);
 
+  useEffect(() => {
+    workspace.centre = () => {
+      const [whole, seen] = [sheet.current, desk.current].map((each) =>
+        each?.getBoundingClientRect(),
+      );
+      if (!whole || !seen) return null;
+      const scale = now * PIXELS;
+      const middle = (from: number, to: number) => Math.round((from + to) / 2);
+      return {
+        x:
+          middle(Math.max(whole.left, seen.left), Math.min(whole.right, seen.right)) / scale -
+          whole.left / scale,
+        y:
+          middle(Math.max(whole.top, seen.top), Math.min(whole.bottom, seen.bottom)) / scale -
+          whole.top / scale,
+      };
+    };
+  }, [now, workspace]);
+
   const drop = (event: DragEvent) => {
     event.preventDefault();
     setIsOver(false);

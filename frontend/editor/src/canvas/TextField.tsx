@@ -1,6 +1,8 @@
 /** The field in which a text is edited on the page, as it stands there. */
 
 import { useEffect, useRef } from "react";
+import { find } from "../model/changes";
+import { tidy } from "../model/geometry";
 import type { TextObject } from "../model/types";
 import { useText, useWorkspace } from "../workspace/use";
 import { fontOf, LINE_HEIGHT } from "./draft";
@@ -36,11 +38,19 @@ export function TextField({ object, scale }: { object: TextObject; scale: number
         color: object.color,
         textAlign: object.align,
       }}
-      onChange={({ target }) =>
+      onChange={({ target }) => {
+        // The box grows with its text, and never shrinks: what is cut off cannot be seen to be there.
+        const grown = tidy(target.scrollHeight / scale);
+        const set = {
+          text: target.value,
+          ...(target.scrollHeight > target.clientHeight + 1 && { height: grown }),
+        };
+        const before = workspace.settled && find(workspace.settled, object.id);
+        const height = before?.height !== object.height && { height: object.height };
         workspace.type("typeText", `text ${object.id}`, [
-          { op: "set", id: object.id, set: { text: target.value } },
-        ])
-      }
+          { op: "set", id: object.id, set: { ...height, ...set } },
+        ]);
+      }}
       onPointerDown={(event) => event.stopPropagation()}
       onDoubleClick={(event) => event.stopPropagation()}
       onBlur={end}

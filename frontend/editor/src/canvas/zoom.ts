@@ -16,10 +16,11 @@ export interface Room {
   readonly height: number;
 }
 
-/** Return the zoom as a number, 1 for 100 %. */
+/** Return the zoom as a number, 1 for 100 %. The width is not blown up above that. */
 export function factor(zoom: Zoom, page: Page, room: Room): number {
-  if (zoom !== "fit") return zoom;
+  if (typeof zoom === "number") return zoom;
   const across = (room.width - 2 * MARGIN) / (page.width * PIXELS);
+  if (zoom === "width") return clamped(Math.min(across, 1));
   const down = (room.height - 2 * MARGIN) / (page.height * PIXELS);
   return clamped(Math.min(across, down, 2));
 }

@@ -11,10 +11,14 @@ export function Badge() {
   const waiting = useView((view) => view.unapplied);
   const refused = useView((view) => view.refusedByGateway);
   const now = useSeconds(link.phase === "waiting");
-  const late = useLate(link.phase === "online" && waiting > 0);
-  const { tone, said, canRetry } = badgeOf(link, waiting, refused, now);
+  const unfinished = useView((view) => view.unfinished);
+  // What is still under the hand is not being sent.
+  const sending = waiting - (unfinished ? 1 : 0);
+  const online = link.phase === "online";
+  const late = useLate(online && sending > 0);
+  const { tone, said, canRetry } = badgeOf(link, online ? sending : waiting, refused, now);
   // An edit that is applied in the blink of an eye is nothing to blink about.
-  const calm = tone === "busy" && link.phase === "online" && !late;
+  const calm = tone === "busy" && online && !late;
   return (
     <div className={`badge ${calm ? "good" : tone}`}>
       <span className="dot" aria-hidden="true" />

@@ -5,6 +5,7 @@ import { Icon } from "../ribbon/icons";
 import { useRoving } from "../ribbon/roving";
 import { addPage } from "../workspace/objects";
 import { useText, useView, useWorkspace } from "../workspace/use";
+import type { Zoom } from "../workspace/view";
 
 const ZOOMS = [0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 4];
 
@@ -114,9 +115,12 @@ function ZoomControl({ zoom }: { zoom: number }) {
   const t = useText();
   const workspace = useWorkspace();
   const chosen = useView((view) => view.zoom);
-  const set = (value: "fit" | number) => workspace.view.set({ zoom: value });
+  const set = (value: Zoom) => workspace.view.set({ zoom: value });
   const percent = `${Math.round(zoom * 100)} %`;
-  const isStep = chosen !== "fit" && ZOOMS.includes(chosen);
+  const isOther = typeof chosen === "number" && !ZOOMS.includes(chosen);
+  const fitted = (mode: "fit" | "width", name: string) => (
+    <option value={mode}>{chosen === mode ? `${name} · ${percent}` : name}</option>
+  );
   return (
     // biome-ignore lint/a11y/useSemanticElements: buttons in a row, not a form's fields
     <div className="zoom" role="group" aria-label={t("zoom")}>
@@ -132,13 +136,14 @@ function ZoomControl({ zoom }: { zoom: number }) {
       </button>
       <select
         aria-label={t("zoom")}
-        value={chosen === "fit" ? "fit" : isStep ? String(chosen) : "other"}
-        onChange={({ target }) => set(target.value === "fit" ? "fit" : Number(target.value))}
+        value={isOther ? "other" : String(chosen)}
+        onChange={({ target: { value } }) =>
+          set(value === "fit" || value === "width" ? value : Number(value))
+        }
       >
-        <option value="fit">
-          {chosen === "fit" ? `${t("fitPage")} · ${percent}` : t("fitPage")}
-        </option>
-        {chosen !== "fit" && !isStep && <option value="other">{percent}</option>}
+        {fitted("fit", t("fitPage"))}
+        {fitted("width", t("fitWidth"))}
+        {isOther && <option value="other">{percent}</option>}
         {ZOOMS.map((each) => (
           <option key={each} value={each}>
             {Math.round(each * 100)} %

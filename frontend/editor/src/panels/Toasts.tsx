@@ -7,8 +7,10 @@ export function Toasts() {
   const t = useText();
   const workspace = useWorkspace();
   const toasts = useView((view) => view.toasts);
+  const said = useView((view) => view.said);
   return (
     <div className="toasts" role="status" aria-live="polite" aria-label={t("messages")}>
+      <span className="unseen">{said && t(said.key, said.values)}</span>
       {toasts.map(({ id, said, tone, undo }) => (
         <div key={id} className={`toast ${tone}`}>
           <span>{t(said.key, said.values)}</span>

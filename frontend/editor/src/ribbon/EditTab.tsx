@@ -47,6 +47,7 @@ export function EditTab() {
           icon="undo"
           name={t("undo")}
           keys="Ctrl+Z"
+          hint={undo ? t(undo.key) : undefined}
           disabled={!undo}
           onClick={() => workspace.undo()}
         />
@@ -55,6 +56,7 @@ export function EditTab() {
           icon="redo"
           name={t("redo")}
           keys="Ctrl+Shift+Z"
+          hint={redo ? t(redo.key) : undefined}
           disabled={!redo}
           onClick={() => workspace.undo("redo")}
         />

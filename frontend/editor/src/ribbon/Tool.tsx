@@ -7,6 +7,8 @@ interface ToolProps {
   readonly icon: IconName;
   readonly name: string;
   readonly keys?: string;
+  /** More for the tooltip. */
+  readonly hint?: string | undefined;
   /** With its name below it; others show it as a tooltip. */
   readonly large?: boolean;
   readonly disabled?: boolean;
@@ -19,6 +21,7 @@ export function Tool({
   icon,
   name,
   keys,
+  hint,
   large,
   disabled,
   pressed,
@@ -30,7 +33,7 @@ export function Tool({
       type="button"
       className={large ? "tool large" : "tool"}
       aria-label={name}
-      title={keys ? `${name} (${keys})` : name}
+      title={`${name}${hint ? `: ${hint}` : ""}${keys ? ` (${keys})` : ""}`}
       aria-keyshortcuts={keys?.replace("Ctrl", "Control")}
       aria-pressed={pressed}
       aria-expanded={expanded}

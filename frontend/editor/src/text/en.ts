@@ -176,7 +176,8 @@ export const en = {
   zoom: "Zoom",
   zoomIn: "Zoom in",
   zoomOut: "Zoom out",
-  fitPage: "Fit",
+  fitPage: "Fit page",
+  fitWidth: "Fit width",
   // Data
   data: "Data",
   dataGrid: "Data grid",

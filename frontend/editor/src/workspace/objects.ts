@@ -1,7 +1,7 @@
 /** What the ribbon and the keys do with objects. */
 
 import { aligned, distributed, type Edge, moved, type Stacking, stacked } from "../model/arrange";
-import { bounds, union } from "../model/geometry";
+import { bounds, middle, union } from "../model/geometry";
 import { newId } from "../model/ids";
 import { completed } from "../model/properties";
 import type { Change, Kind, ObjectInput, PageObject } from "../model/types";
@@ -29,7 +29,7 @@ export function template(kind: Exclude<Kind, "image">, word: string): Draft {
   }
 }
 
-/** Insert an object in the middle of the page, a step further where there is one already. */
+/** Insert an object about a point, or in the middle, a step further where there is one already. */
 export function insert(
   workspace: Workspace,
   draft: Draft,
@@ -39,11 +39,20 @@ export function insert(
   if (!page) return null;
   const width = Math.min(draft.width, page.width);
   const height = Math.min(draft.height, page.height);
-  let x = Math.round(at ? at.x - width / 2 : (page.width - width) / 2);
-  let y = Math.round(at ? at.y - height / 2 : Math.min(page.height / 3, page.height - height));
-  while (page.objects.some((each) => each.x === x && each.y === y)) {
+  let { x, y } = at ?? workspace.centre() ?? { x: page.width / 2, y: page.height / 3 };
+  const isThere = (object: PageObject) => {
+    const other = middle(object);
+    return Math.abs(other.x - x) < 1 && Math.abs(other.y - y) < 1;
+  };
+  while (!at && page.objects.some(isThere)) {
     x += STEP;
     y += STEP;
+  }
+  x = Math.round(x - width / 2);
+  y = Math.round(y - height / 2);
+  if (!at) {
+    x = Math.max(0, Math.min(page.width - width, x));
+    y = Math.max(0, Math.min(page.height - height, y));
   }
   const id = newId(draft.kind[0]!);
   const object = { ...draft, id, x, y, width, height } as unknown as ObjectInput;

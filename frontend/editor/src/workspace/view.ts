@@ -16,7 +16,8 @@ export interface Toast {
   readonly undo: boolean;
 }
 
-export type Zoom = "fit" | number;
+/** The whole page, its width, or a factor. */
+export type Zoom = "fit" | "width" | number;
 export type Sheet = "open" | "new" | "export" | null;
 
 /** Why there is no document to see. */
@@ -42,6 +43,8 @@ export interface View {
   readonly trouble: Trouble;
   /** Edits that the engine has not applied yet, of all documents that we have open. */
   readonly unapplied: number;
+  /** One of them is not finished yet: a drag, or a word. */
+  readonly unfinished: boolean;
   readonly saving: boolean;
   readonly page: string;
   readonly row: number | null;
@@ -55,6 +58,8 @@ export interface View {
   readonly undo: Said | null;
   readonly redo: Said | null;
   readonly toasts: readonly Toast[];
+  /** What was said last for the ear alone; the eye sees it happen. */
+  readonly said: Said | null;
   readonly printing: Progress | null;
   readonly uploading: boolean;
   /** Counts what the canvas has to be drawn again for, beside the report. */
@@ -69,19 +74,21 @@ export const NOTHING: Omit<View, "link" | "language"> = {
   facts: null,
   trouble: { kind: "opening" },
   unapplied: 0,
+  unfinished: false,
   saving: false,
   page: "",
   row: null,
   selection: [],
   editing: null,
   clipboard: [],
-  zoom: "fit",
+  zoom: "width",
   snapping: true,
   grid: false,
   sheet: null,
   undo: null,
   redo: null,
   toasts: [],
+  said: null,
   printing: null,
   uploading: false,
   drawn: 0,

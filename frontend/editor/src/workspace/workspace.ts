@@ -4,6 +4,7 @@ import type { Engine } from "../engine/commands";
 import { Conversation } from "../engine/conversation";
 import { NotDone } from "../engine/messages";
 import { changed } from "../model/changes";
+import type { Point } from "../model/geometry";
 import { History } from "../model/history";
 import { newClient } from "../model/ids";
 import type { Kept, Outcome } from "../model/ledger";
@@ -18,6 +19,9 @@ import { NOTHING, pageOf, type Said, type Toast, type View } from "./view";
 const PAUSE = 450;
 const TOAST_LIFE = 8_000;
 
+/** CSS pixels: in a lower window the page needs the room more than the data. */
+const LOW = 700;
+
 interface Preview {
   readonly label: TextKey;
   readonly changes: readonly Change[];
@@ -30,6 +34,8 @@ export class Workspace {
   readonly drawings: Drawings;
   /** Called when the document has been saved, for the shop around us. */
   onSaved: (document: number, revision: number) => void = () => {};
+  /** Where new objects go: the middle of what can be seen of the page. The canvas knows. */
+  centre: () => Point | null = () => null;
   private talk: Conversation | null = null;
   /** Documents that we have left, while edits of ours wait there. */
   private left: Conversation[] = [];
@@ -161,7 +167,7 @@ export class Workspace {
       trouble: { kind: "none" },
       page: shown.pages[0]!.id,
       row: shown.data?.rows.length ? 0 : null,
-      grid: this.state.grid || shown.data !== null,
+      grid: shown.data !== null && innerHeight >= LOW,
       selection: [],
       editing: null,
     });
@@ -334,9 +340,9 @@ export class Workspace {
     this.changed();
   }
 
-  /** Say something in passing. */
+  /** Say, for the ear, what the eye can see happen. */
   say(said: Said): void {
-    this.toast(said, "info");
+    this.view.set({ said: { ...said } });
   }
 
   toast(said: Said, tone: Toast["tone"] = "info", undo = false): void {
@@ -350,9 +356,11 @@ export class Workspace {
     this.view.set({ toasts: this.state.toasts.filter((each) => each.id !== id) });
   }
 
-  /** What is to be kept of us over a reload. */
+  /** What is to be kept of us over a reload. Others are told that we are gone, as far as that goes. */
   leave(): readonly Kept[] {
     this.commit();
+    for (const { document } of this.talk ? [this.talk, ...this.left] : [])
+      this.engine.link.notify({ cmd: "close", document }).catch(() => {});
     const talks = this.talk ? [this.talk, ...this.left] : this.left;
     const waiting = talks.filter(({ ledger }) => ledger.unapplied).map((talk) => talk.kept());
     return [...waiting, ...this.kept];
@@ -366,7 +374,8 @@ export class Workspace {
     const talks = this.talk ? [this.talk, ...this.left] : this.left;
     const edits = talks.reduce((sum, { ledger }) => sum + ledger.unapplied, 0);
     const keptEdits = this.kept.reduce((sum, { edits: each }) => sum + each.length, 0);
-    this.view.set({ unapplied: edits + keptEdits + (this.preview ? 1 : 0) });
+    const unfinished = this.preview !== null;
+    this.view.set({ unapplied: edits + keptEdits + (unfinished ? 1 : 0), unfinished });
   }
 
   private changed(): void {

@@ -6,7 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from orion_twisted.demo.documents import CommandRefused, Document, Image, LibraryMissing
+from orion_twisted.demo.documents import CommandRefused, Document, Image
+from orion_twisted.demo.libraries import LibraryMissing
 from orion_twisted.demo.store import Store
 
 MAX_ASSET = 960 * 1024
@@ -27,7 +28,6 @@ _FORMATS = {
     "image/gif": "GIF",
     "image/webp": "WEBP",
 }
-INSTALL = 'pip install "orion-twisted[demo]"'
 
 
 class Asset(Struct, frozen=True):
@@ -50,7 +50,7 @@ def measure(kind: ImageType, content: bytes) -> tuple[int, int]:
     try:
         import PIL.Image
     except ImportError as error:
-        raise LibraryMissing(f"images need the library Pillow: {INSTALL}") from error
+        raise LibraryMissing("images", "Pillow") from error
     if len(content) > MAX_ASSET:
         raise CommandRefused(f"the image has {len(content)} bytes; {MAX_ASSET} are the most")
     try:

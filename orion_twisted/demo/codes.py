@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from orion_twisted.demo.documents import LibraryMissing
+from orion_twisted.demo.libraries import LibraryMissing
 
 MAX_QR = 600
 """Bytes of a QR code's text in UTF-8: beyond, its modules are too fine to be read."""
@@ -15,7 +15,6 @@ QUIET = 4
 """Modules of nothing around a QR code, which readers need."""
 QUIET_BARS = 10
 """Modules of nothing at either end of a barcode."""
-INSTALL = 'pip install "orion-twisted[demo]"'
 
 
 class Uncodable(ValueError):
@@ -64,7 +63,7 @@ def qr(text: str) -> Matrix:
     try:
         import segno
     except ImportError as error:
-        raise LibraryMissing(f"QR codes need the library segno: {INSTALL}") from error
+        raise LibraryMissing("QR codes", "segno") from error
     if not text or len(text.encode()) > MAX_QR:
         raise Uncodable(f"a QR code says 1 to {MAX_QR} bytes")
     try:
@@ -104,7 +103,7 @@ def barcode(symbology: Literal["code128", "ean13", "code39"], text: str) -> Bars
     try:
         return _ean13(text) if symbology == "ean13" else _linear(symbology, text)
     except ImportError as error:
-        raise LibraryMissing(f"barcodes need the library reportlab: {INSTALL}") from error
+        raise LibraryMissing("barcodes", "reportlab") from error
 
 
 def _linear(symbology: str, text: str) -> Bars:

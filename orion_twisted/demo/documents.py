@@ -182,10 +182,6 @@ class StoreFailed(EngineError):
     """The store itself is in trouble: a full disk, a damaged file, too many documents."""
 
 
-class LibraryMissing(EngineError):
-    """A library of the extra ``demo`` is not installed."""
-
-
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Document)
 

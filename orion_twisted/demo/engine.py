@@ -45,7 +45,8 @@ def main(port: int, interface: str, database: str, empty: bool, fsync: bool) -> 
     except (EngineError, CannotListenError) as error:
         raise click.ClickException(str(error)) from error
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
-    click.echo(f"engine listening on {interface}:{service.port}")
+    # Once it runs: whoever reads the line may send a signal, which has to end it in order.
+    reactor.callWhenRunning(click.echo, f"engine listening on {interface}:{service.port}")
     reactor.run()
 
 

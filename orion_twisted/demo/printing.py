@@ -12,15 +12,15 @@ from typing import Any, Literal
 from attrs import frozen
 
 from orion_twisted.demo.assets import Asset
-from orion_twisted.demo.documents import CommandRefused, Document, LibraryMissing
+from orion_twisted.demo.documents import CommandRefused, Document
 from orion_twisted.demo.fonts import runs, standard
+from orion_twisted.demo.libraries import LibraryMissing
 from orion_twisted.demo.render import Command, render
 
 MAX_SHEETS = 500
 """Pages of one PDF."""
 MAX_WORK = 500_000
 """Drawing commands of one PDF: seconds of the printing thread."""
-INSTALL = 'pip install "orion-twisted[demo]"'
 
 
 @frozen
@@ -79,7 +79,7 @@ def print_pdf(
     try:
         from reportlab.pdfgen.canvas import Canvas
     except ImportError as error:
-        raise LibraryMissing(f"PDF needs the library reportlab: {INSTALL}") from error
+        raise LibraryMissing("PDFs", "reportlab") from error
     written = BytesIO()
     canvas = Canvas(written, pageCompression=1)
     canvas.setTitle(job.document.name)

@@ -15,7 +15,6 @@ from orion_twisted.demo.codes import Uncodable, barcode, qr
 from orion_twisted.demo.documents import (
     Barcode,
     Image,
-    LibraryMissing,
     Line,
     Page,
     Placeable,
@@ -23,6 +22,7 @@ from orion_twisted.demo.documents import (
     Rectangle,
     Text,
 )
+from orion_twisted.demo.libraries import LibraryMissing
 from orion_twisted.demo.wrapping import fill, wrap
 
 MAX_COMMANDS = 8_000

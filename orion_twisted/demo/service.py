@@ -10,6 +10,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from orion_twisted.demo.commands import Desk
+from orion_twisted.demo.libraries import INSTALL, missing_libraries
 from orion_twisted.demo.live import LiveDocuments
 from orion_twisted.demo.prints import Prints
 from orion_twisted.demo.samples import sample
@@ -93,6 +94,12 @@ class EngineService(Service):
         self._looking.clock = self._reactor
         self._looking.start(LOOK_EVERY, now=False)
         super().startService()
+        for library in missing_libraries():
+            self._log.warn(
+                "without {library} the engine draws and prints less: {install}",
+                library=library,
+                install=INSTALL,
+            )
         self._log.info("engine on {interface}:{port}", interface=self._interface, port=self.port)
 
     def stopService(self) -> Deferred[None]:

@@ -8,7 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from orion_twisted.demo import assets
 from orion_twisted.demo.assets import ASSET_GRACE, MAX_ASSET, MAX_PIXELS
-from orion_twisted.demo.documents import CommandRefused, LibraryMissing
+from orion_twisted.demo.documents import CommandRefused
+from orion_twisted.demo.libraries import LibraryMissing
 from tests.demo.pictures import noise, picture
 from tests.demo.visit import Engine, VisitV2, insert
 

@@ -5,9 +5,8 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from orion_twisted.demo import codes
 from orion_twisted.demo.codes import MAX_BARCODE, MAX_QR, QUIET, QUIET_BARS, Uncodable, barcode, qr
-from orion_twisted.demo.documents import LibraryMissing
+from orion_twisted.demo.libraries import INSTALL, LibraryMissing
 
 
 def modules(symbology: str, text: str) -> str:
@@ -61,7 +60,7 @@ class QRTests(SynchronousTestCase):
             self.assertRaises(LibraryMissing) as caught,
         ):
             qr("x")
-        self.assertIn(codes.INSTALL, str(caught.exception))
+        self.assertIn(INSTALL, str(caught.exception))
 
 
 class BarcodeTests(SynchronousTestCase):
@@ -120,4 +119,4 @@ class BarcodeTests(SynchronousTestCase):
             for symbology, text in (("code128", "x"), ("code39", "x"), ("ean13", "1" * 12)):
                 with self.assertRaises(LibraryMissing) as caught:
                     barcode(symbology, text)  # type: ignore[arg-type]
-                self.assertIn(codes.INSTALL, str(caught.exception))
+                self.assertIn(INSTALL, str(caught.exception))

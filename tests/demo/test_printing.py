@@ -24,10 +24,10 @@ from orion_twisted.demo.documents import (
     MAX_PAGES,
     CommandRefused,
     Document,
-    LibraryMissing,
     Page,
 )
 from orion_twisted.demo.fonts import runs
+from orion_twisted.demo.libraries import INSTALL, LibraryMissing
 from orion_twisted.demo.printing import MAX_SHEETS, job, print_pdf
 from orion_twisted.demo.prints import MAX_AGE, PART, Prints
 from orion_twisted.demo.render import render
@@ -209,7 +209,7 @@ class PrintTests(SynchronousTestCase):
             self.assertRaises(LibraryMissing) as caught,
         ):
             pdf_of(EMPTY)
-        self.assertIn(printing.INSTALL, str(caught.exception))
+        self.assertIn(INSTALL, str(caught.exception))
 
     @settings(deadline=None, max_examples=60)
     @given(st.text(max_size=40), st.sampled_from(["left", "center", "right"]))

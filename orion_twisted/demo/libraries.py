@@ -1,11 +1,8 @@
 """The libraries of the extra ``demo``: without them the engine runs, and draws and prints less."""
 
-from importlib.util import find_spec
-
 from orion_twisted.demo.documents import EngineError
 
 INSTALL = 'pip install "orion-twisted[demo]"'
-_LIBRARIES = {"PIL": "Pillow", "reportlab": "reportlab", "segno": "segno"}
 
 
 class LibraryMissing(EngineError):
@@ -22,5 +19,24 @@ class LibraryMissing(EngineError):
 
 
 def missing_libraries() -> list[str]:
-    """Return the names of those libraries that are not installed."""
-    return [name for module, name in _LIBRARIES.items() if find_spec(module) is None]
+    """
+    Import the libraries, so that no request has to wait for that.
+
+    Returns:
+        The names of those that are not installed.
+    """
+    missing = []
+    try:
+        import PIL.Image  # noqa: F401
+    except ImportError:
+        missing.append("Pillow")
+    try:
+        import reportlab.graphics.barcode
+        import reportlab.pdfgen.canvas  # noqa: F401
+    except ImportError:
+        missing.append("reportlab")
+    try:
+        import segno  # noqa: F401
+    except ImportError:
+        missing.append("segno")
+    return missing

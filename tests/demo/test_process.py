@@ -72,7 +72,8 @@ class LibraryTests(SynchronousTestCase):
         globalLogPublisher.addObserver(observer)
         self.addCleanup(globalLogPublisher.removeObserver, observer)
         service = engine_service(MemoryReactorClock())
-        with mock.patch("orion_twisted.demo.libraries.find_spec", return_value=None):
+        missing = dict.fromkeys(("PIL", "PIL.Image", "reportlab.pdfgen.canvas", "segno"))
+        with mock.patch.dict("sys.modules", missing):
             self.assertEqual(missing_libraries(), ["Pillow", "reportlab", "segno"])
             service.startService()
         self.addCleanup(service.stopService)

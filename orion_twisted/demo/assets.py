@@ -143,4 +143,4 @@ def assets(store: Store, document_id: int) -> dict[str, Asset]:
     rows = store.execute(
         "SELECT id, type, width, height FROM assets WHERE document = ?", document_id
     )
-    return {asset.id: asset for row in rows if (asset := Asset(*row))}  # type: ignore[arg-type]
+    return {asset.id: asset for row in rows if (asset := Asset(*row))}

@@ -6,24 +6,28 @@ answer. What cannot be done it raises as an EngineError. docs/engine.md has what
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
 
 import msgspec
 from attrs import frozen
-from msgspec import Meta, Struct
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 
 from orion_twisted import __version__
 from orion_twisted.demo import assets, documents, live, printing, prints, store
 from orion_twisted.demo.changes import MAX_CHANGES
-from orion_twisted.demo.documents import (
-    AssetId,
-    CommandRefused,
-    Document,
-    Id,
-    Name,
-    Page,
-    PageSize,
+from orion_twisted.demo.documents import CommandRefused, Document, Page
+from orion_twisted.demo.fields import (
+    Apply,
+    New,
+    NoFields,
+    OfAsset,
+    OfDocument,
+    Open,
+    Pdf,
+    PdfPart,
+    Render,
+    Sync,
+    Upload,
 )
 from orion_twisted.demo.live import Live, LiveDocuments, Session
 from orion_twisted.demo.prints import PART, Prints
@@ -32,12 +36,6 @@ from orion_twisted.demo.words import near
 
 MAX_PAYLOAD = 1024 * 1024
 """Bytes of a request, or of an answer, without what its dialect puts around it."""
-
-# JSON numbers beyond 2^53 do not survive a browser, and beyond 2^63 no SQLite.
-Number = Annotated[int, Meta(ge=0, le=2**53 - 1)]
-Positive = Annotated[int, Meta(ge=1, le=2**53 - 1)]
-Client = Annotated[str, Meta(min_length=1, max_length=64)]
-Key = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
 @frozen
@@ -62,89 +60,6 @@ class Answer:
     fields: dict[str, object]
     body: bytes | None = None
     is_done: bool = True
-
-
-class NoFields(Struct, forbid_unknown_fields=True):
-    """hello, documents."""
-
-
-class New(Struct, forbid_unknown_fields=True):
-    """new: ``width`` and ``height`` are those of its page."""
-
-    name: Name = "Untitled"
-    width: PageSize = 595.0
-    height: PageSize = 842.0
-    key: Key | None = None
-
-
-class OfDocument(Struct, forbid_unknown_fields=True):
-    """close, save, delete."""
-
-    document: Positive
-
-
-class Open(Struct, forbid_unknown_fields=True):
-    """open: without ``client`` for somebody who only looks."""
-
-    document: Positive
-    client: Client | None = None
-
-
-class Sync(Struct, forbid_unknown_fields=True):
-    """sync."""
-
-    document: Positive
-    seq: Number
-    client: Client | None = None
-
-
-class Apply(Struct, forbid_unknown_fields=True):
-    """apply: what ``changes`` may be is for the document to say, which counts the edit."""
-
-    document: Positive
-    client: Client
-    edit: Positive
-    changes: Any
-
-
-class Render(Struct, forbid_unknown_fields=True):
-    """render."""
-
-    document: Positive
-    page: Id
-    row: Number | None = None
-
-
-class Upload(Struct, forbid_unknown_fields=True):
-    """upload; the image's bytes follow."""
-
-    document: Positive
-    type: assets.ImageType
-
-
-class OfAsset(Struct, forbid_unknown_fields=True):
-    """asset."""
-
-    document: Positive
-    asset: AssetId
-
-
-class Pdf(Struct, forbid_unknown_fields=True):
-    """pdf: for all rows, for some, or once without."""
-
-    document: Positive
-    rows: (
-        Literal["all"]
-        | Annotated[list[Number], Meta(min_length=1, max_length=printing.MAX_SHEETS)]
-        | None
-    ) = None
-
-
-class PdfPart(Struct, forbid_unknown_fields=True):
-    """pdf_part."""
-
-    pdf: str
-    part: Number
 
 
 def _hello(desk: Desk, session: Session, fields: NoFields) -> Answer:

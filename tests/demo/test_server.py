@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from orion_twisted.core.frames import decoder, encoder
-from orion_twisted.demo import server, store
+from orion_twisted.demo import database, server
 from orion_twisted.demo.dialects import MAX_FRAME
 from orion_twisted.demo.documents import StoreFailed
 from orion_twisted.demo.server import EngineFactory, EngineProtocol
@@ -368,10 +368,10 @@ class ServiceTests(TestCase):
 
     async def test_a_database_has_one_engine(self) -> None:
         """The file of a running engine is not opened by a second one."""
-        self.patch(store, "BUSY_TIMEOUT", 0.0)
-        database = self.mktemp()
-        self.start(database=database)
-        second = engine_service(reactor, database=database)
+        self.patch(database, "BUSY_TIMEOUT", 0.0)
+        path = self.mktemp()
+        self.start(database=path)
+        second = engine_service(reactor, database=path)
         self.assertRaises(StoreFailed, second.startService)
 
     async def test_a_failed_start_leaves_nothing_open(self) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
+from orion_twisted.demo import database
 from orion_twisted.demo import store as bounds
 from orion_twisted.demo.changes import apply_changes
+from orion_twisted.demo.database import SCHEMA_VERSION
 from orion_twisted.demo.documents import (
     MAX_DOCUMENTS,
     CommandRefused,
@@ -19,7 +21,7 @@ from orion_twisted.demo.documents import (
     convert,
 )
 from orion_twisted.demo.samples import sample
-from orion_twisted.demo.store import SCHEMA_VERSION, Edit, Listing, Store
+from orion_twisted.demo.store import Edit, Listing, Store
 from tests.demo.visit import TEXT, insert
 
 EMPTY = Document("Empty", (Page("p1"),))
@@ -31,7 +33,7 @@ class StoreTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.path = Path(self.mktemp())
         self.time = 100.0
-        self.patch(bounds, "BUSY_TIMEOUT", 0.0)
+        self.patch(database, "BUSY_TIMEOUT", 0.0)
 
     def open(self) -> Store:
         store = Store(str(self.path), now=lambda: self.time)
@@ -224,9 +226,9 @@ class FileTests(StoreTestCase):
             self.assertEqual(store.execute("PRAGMA synchronous"), [(level,)])
 
     def damage(self, statement: str, *values: object) -> None:
-        with sqlite3.connect(self.path) as database:
-            database.execute(statement, values)
-        database.close()
+        with sqlite3.connect(self.path) as file:
+            file.execute(statement, values)
+        file.close()
 
     def test_a_damaged_document_is_named(self) -> None:
         """A document that cannot be read says so, and the others are there."""

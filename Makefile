@@ -7,6 +7,7 @@ INSTALLED = $(VENV)/.installed
 BENCH = .venv-bench
 BENCH_INSTALLED = $(BENCH)/.installed
 FUZZER = $(VENV)/.installed-fuzzer
+C_SOURCES = orion_twisted/core/_wsframes.c orion_twisted/net/_pump.c
 
 # npm's, which empties it before it installs: what is in it is whole or not there.
 FRONTEND = frontend/node_modules/.installed
@@ -37,7 +38,7 @@ help:
 	@echo "make build    the Web Editor, then sdist and wheel with it, in dist/"
 	@echo "make clean    all of this away"
 
-$(INSTALLED): setup.cfg setup.py pyproject.toml orion_twisted/core/_wsframes.c
+$(INSTALLED): setup.cfg setup.py pyproject.toml $(C_SOURCES)
 	@echo "== making $(VENV) with the gateway and its tools (once, about a minute)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=")'
 	@$(PYTHON) -m venv $(VENV) || { echo "no venv module; on Debian: apt-get install python3-venv"; exit 1; }
@@ -100,7 +101,7 @@ endif
 fuzz-c: $(INSTALLED)
 	$(BIN)/python -m fuzz.sanitized --seconds $(SECONDS)
 
-$(BENCH_INSTALLED): setup.cfg setup.py orion_twisted/core/_wsframes.c bench/peers/package.json
+$(BENCH_INSTALLED): setup.cfg setup.py $(C_SOURCES) bench/peers/package.json
 	@echo "== making $(BENCH) with the gateway and those it is compared with (once, about a minute)"
 	@$(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat --editable '.[bench]'
@@ -128,5 +129,5 @@ build: $(INSTALLED) $(PAGES)
 	$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) $(BENCH) .venv-sslyze build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz _trial_temp* htmlcov .coverage orion_twisted/core/*.so \
+	rm -rf $(VENV) $(BENCH) .venv-sslyze build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz _trial_temp* htmlcov .coverage orion_twisted/core/*.so orion_twisted/net/*.so \
 		orion_twisted/demo/pages frontend/node_modules frontend/*/node_modules frontend/*/dist

@@ -1,9 +1,9 @@
 """
 The package's C under sanitizers: ``python -m fuzz.sanitized``, or `make fuzz-c`.
 
-First its tests, with an extension that AddressSanitizer and UndefinedBehaviorSanitizer watch;
-then, where there is clang, libFuzzer with both (``wsframes_fuzz.c``), led by what is reached of
-the C. What cannot be done here is left out with a line that says so.
+First its tests, with extensions that AddressSanitizer and UndefinedBehaviorSanitizer watch; then,
+where there is clang, libFuzzer with both for the codec (``wsframes_fuzz.c``), led by what is
+reached of the C. What cannot be done here is left out with a line that says so.
 """
 
 from __future__ import annotations
@@ -18,16 +18,57 @@ import sysconfig
 import time
 from pathlib import Path
 
+from attrs import frozen
+
 from fuzz.__main__ import FOLDER, SHOWN, watch
+
+
+@frozen
+class Extension:
+    """
+    One of the package's extensions in C.
+
+    Attributes:
+        source: its only file.
+        tests: those that are about it.
+    """
+
+    source: Path
+    tests: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.source.stem.removeprefix("_")
+
+    @property
+    def module(self) -> str:
+        return ".".join(self.source.with_suffix("").parts)
+
 
 SOURCE = Path("orion_twisted/core/_wsframes.c")
 HARNESS = Path("fuzz/wsframes_fuzz.c")
-MODULE = "orion_twisted.core._wsframes"
-TESTS = tuple(
-    f"tests/core/test_wsframes.py::{name}Tests"
-    for name in ("CFrameReader", "CLinkReader", "CMessageFrame", "Twin", "Extension")
-)
-LEFT_OUT = "not leaks and not announcement"
+EXTENSIONS = {
+    each.name: each
+    for each in (
+        Extension(
+            SOURCE,
+            tuple(
+                f"tests/core/test_wsframes.py::{name}Tests"
+                for name in ("CFrameReader", "CLinkReader", "CMessageFrame", "Twin", "Extension")
+            ),
+        ),
+        Extension(
+            Path("orion_twisted/net/_pump.c"),
+            (
+                "tests/net/test_pump.py",
+                "tests/service/test_pump.py::MessageTests",
+                "tests/service/test_pump.py::PressureTests",
+                "tests/service/test_pump.py::EndTests",
+            ),
+        ),
+    )
+}
+LEFT_OUT = "not leaks and not announcement and not nothing_is_kept"
 """Tests that weigh memory, which sanitizers take much of."""
 
 STRICT = (
@@ -45,12 +86,13 @@ def main() -> int:
         prog="fuzz.sanitized", description="Give the C its tests, and a fuzzer, under sanitizers."
     )
     arguments.add_argument("--seconds", type=int, default=10, help="for the fuzzer")
-    arguments.add_argument("--tests-with", metavar="EXTENSION", help=argparse.SUPPRESS)
+    arguments.add_argument("--tests-of", metavar="NAME", help=argparse.SUPPRESS)
+    arguments.add_argument("--with", metavar="FILE", dest="built", help=argparse.SUPPRESS)
     options = arguments.parse_args()
-    if options.tests_with:
-        return run_tests(options.tests_with)
+    if options.tests_of:
+        return run_tests(EXTENSIONS[options.tests_of], options.built)
     FOLDER.mkdir(exist_ok=True)
-    held = [check_tests(), check_fuzzer(options.seconds)]
+    held = [*map(check_tests, EXTENSIONS.values()), check_fuzzer(options.seconds)]
     return 0 if all(held) else 1
 
 
@@ -83,9 +125,9 @@ def environment() -> dict[str, str]:
     }
 
 
-def check_tests() -> bool:
-    """Run the tests of the C with an extension under sanitizers; say whether they hold."""
-    name = "wsframes tests"
+def check_tests(extension: Extension) -> bool:
+    """Run the tests of an extension with one under sanitizers; say whether they hold."""
+    name = f"{extension.name} tests"
     compiler = shutil.which("cc")
     if compiler is None:
         return left_out(name, "there is no C compiler")
@@ -93,15 +135,15 @@ def check_tests() -> bool:
     found = subprocess.run(asking, capture_output=True, text=True, check=False).stdout.strip()
     if not os.path.isabs(found):
         return left_out(name, f"{compiler} has no AddressSanitizer to load into Python")
-    extension = FOLDER / "_wsframes.so"
-    options = (f"-fsanitize={SANITIZERS}", "-fPIC", "-shared", str(SOURCE))
-    complaint = build(compiler, *options, "-o", str(extension))
+    built = str(FOLDER / f"{extension.source.stem}.so")
+    options = (f"-fsanitize={SANITIZERS}", "-fPIC", "-shared", str(extension.source))
+    complaint = build(compiler, *options, "-o", built)
     if complaint is not None:
         return broken(name, complaint)
     began = time.monotonic()
-    command = [sys.executable, "-m", "fuzz.sanitized", "--tests-with", str(extension)]
+    command = [sys.executable, "-m", "fuzz.sanitized", "--tests-of", extension.name]
     done = subprocess.run(
-        command,
+        [*command, "--with", built],
         env={**environment(), "LD_PRELOAD": found},
         capture_output=True,
         text=True,
@@ -115,17 +157,18 @@ def check_tests() -> bool:
     return True
 
 
-def run_tests(extension: str) -> int:
-    """Run the tests of the extension with another build of it in its place."""
+def run_tests(extension: Extension, built: str) -> int:
+    """Run the tests of an extension with another build of it in its place."""
     import pytest
 
-    spec = importlib.util.spec_from_file_location(MODULE, extension)
+    spec = importlib.util.spec_from_file_location(extension.module, built)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    sys.modules[MODULE] = module
-    return int(pytest.main(["--quiet", "-p", "no:cacheprovider", "-k", LEFT_OUT, *TESTS]))
+    sys.modules[extension.module] = module
+    options = ("--quiet", "-p", "no:cacheprovider", "-k", LEFT_OUT)
+    return int(pytest.main([*options, *extension.tests]))
 
 
 def check_fuzzer(seconds: int) -> bool:

@@ -308,6 +308,7 @@ class VersionTests(CommandTestCase):
             [line for line in lines if "data path" in line],
             [
                 "data path: frames read and written in C: not in use, no such file",
+                "data path: pumps from socket to socket",
                 "data path: frames past Autobahn's loop",
                 "data path: eager writes",
                 "data path: lean TLS",

@@ -170,13 +170,14 @@ class SanitizedTests(TestCase):
             return sanitized.main(), printed.getvalue()
 
     def test_no_compilers(self) -> None:
-        """Where there is nothing to compile with, two lines say so, and that is no failure."""
+        """Where there is nothing to compile with, lines say so, and that is no failure."""
         status, printed = self.run_with()
         self.assertEqual(status, 0)
         self.assertEqual(
             printed.splitlines(),
             [
                 "wsframes tests left out: there is no C compiler",
+                "pump tests     left out: there is no C compiler",
                 "wsframes in C  left out: there is no clang",
             ],
         )
@@ -196,7 +197,7 @@ class SanitizedTests(TestCase):
         )
         status, printed = self.run_with(cc=program, clang=program)
         self.assertEqual(status, 1)
-        self.assertEqual(printed.count("BROKEN\nwarning: why"), 2)
+        self.assertEqual(printed.count("BROKEN\nwarning: why"), 3)
 
     def test_broken(self) -> None:
         """Tests that fail under sanitizers, or a fuzzer that finds something, are told."""
@@ -208,5 +209,7 @@ class SanitizedTests(TestCase):
         """
         status, printed = self.run_with(cc=cc, clang=clang)
         self.assertEqual(status, 1)
-        self.assertRegex(printed, r"(?s)wsframes tests BROKEN.*wsframes in C  BROKEN")
+        self.assertRegex(
+            printed, r"(?s)wsframes tests BROKEN.*pump tests     BROKEN.*wsframes in C  BROKEN"
+        )
         self.assertIn("AddressSanitizer: why", printed)

@@ -30,7 +30,7 @@ NO_SOURCE = shutil.ignore_patterns(
     ".*", "__pycache__", "*.so", "*.egg-info",
     "build", "dist", "demo-data", "certs", "dropin.cache", "node_modules",
 )  # fmt: skip
-EXTENSION = re.compile(r"orion_twisted/core/_wsframes\.[\w.-]+\.so")
+EXTENSION = re.compile(r"orion_twisted/(core/_wsframes|net/_pump)\.[\w.-]+\.so")
 LISTED = re.compile(r"(?m)^ +orion-bridge ")
 """The plugin, in what `twistd --help` prints."""
 
@@ -190,10 +190,10 @@ class WheelTests(TestCase):
     def test_exactly_the_package(self) -> None:
         """Modules, console page and type mark are in; tests, certificates and C are not."""
         compiled = {name for name in self.files if EXTENSION.fullmatch(name)}
-        self.assertEqual(len(compiled), 1)
+        self.assertEqual(len(compiled), 2)
         sources = {name for name in packaged_files() if name.endswith(".c")}
         self.assertEqual(packaged_files() - sources, self.files - compiled)
-        self.assertEqual({"orion_twisted/core/_wsframes.c"}, sources)
+        self.assertEqual({"orion_twisted/core/_wsframes.c", "orion_twisted/net/_pump.c"}, sources)
         self.assertIn("orion_twisted/py.typed", self.files)
         self.assertIn("orion_twisted/demo/console/index.html", self.files)
         self.assertIn("orion_twisted/demo/shop_pages/index.html", self.files)

@@ -1,6 +1,7 @@
 """What has happened since the process started, as plain integers that anyone may read."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 COUNTERS: dict[str, str] = {
     "connections": "connections accepted by a listener",
@@ -57,12 +58,20 @@ _TRAFFIC = (
 )
 
 
+class Tally(Protocol):
+    """What counts where there is no Python at all."""
+
+    def take(self) -> tuple[int, int, int, int]:
+        """Return messages and bytes from browsers, and to browsers, since the last call."""
+
+
 class Traffic:
     """
     What is counted for each message: plain integers, since a call for each would be felt.
 
     Attributes:
         results: messages of sessions whose browser was told the backend's result.
+        tally: has counted more of them, if there is one.
     """
 
     __slots__ = (
@@ -71,6 +80,7 @@ class Traffic:
         "messages_from_browsers",
         "messages_to_browsers",
         "results",
+        "tally",
     )
 
     def __init__(self) -> None:
@@ -79,6 +89,16 @@ class Traffic:
         self.bytes_from_browsers = 0
         self.bytes_to_browsers = 0
         self.results = 0
+        self.tally: Tally | None = None
+
+    def add_tally(self) -> None:
+        """Add what the tally has."""
+        if self.tally is not None:
+            messages_from, bytes_from, messages_to, bytes_to = self.tally.take()
+            self.messages_from_browsers += messages_from
+            self.bytes_from_browsers += bytes_from
+            self.messages_to_browsers += messages_to
+            self.bytes_to_browsers += bytes_to
 
 
 class Counters:
@@ -115,6 +135,7 @@ class Counters:
     def _fold(self) -> None:
         """Count what the traffic has come to since the last time."""
         traffic = self.traffic
+        traffic.add_tally()
         for name in _TRAFFIC:
             self.add(name, getattr(traffic, name))
             setattr(traffic, name, 0)

@@ -125,6 +125,12 @@ class Relay:
         return sum(count for _, count in self._waiting)
 
     @property
+    def is_direct(self) -> bool:
+        """Whether there is a link, and what comes now from the browser is written to it next."""
+        is_up = self.state is LinkState.UP or self.state is LinkState.PROVED
+        return is_up and not self._link_full and not self._waiting
+
+    @property
     def may_read_browser(self) -> bool:
         """Whether more of the browser's messages are welcome now."""
         if self._link_full:

@@ -212,8 +212,13 @@ class BrowserProtocol(WebSocketServerProtocol):
             return
         if self._unfinished is None and self._has_begun:
             self._unfinished = self.factory.reactor.callLater(
-                self.factory.message_time, self._message_too_slow, self._messages
+                self.factory.message_time, self._message_too_slow, self._whole_messages
             )
+
+    @property
+    def _whole_messages(self) -> int:
+        """How many messages have come so far."""
+        return self._messages
 
     @property
     def _has_begun(self) -> bool:
@@ -227,7 +232,7 @@ class BrowserProtocol(WebSocketServerProtocol):
 
     def _message_too_slow(self, messages: int) -> None:
         self._unfinished = None
-        if self._messages == messages and not self._paused:
+        if self._whole_messages == messages and not self._paused:
             self._log.warn("closing {peer}: a message takes too long", peer=self.peer)
             self.close(CloseCode.TOO_SLOW, "TOO_SLOW")
         else:

@@ -30,6 +30,12 @@ MOST_READ = 256 * 1024
 SMALL_READS = 16
 """After how many reads of less than half of it the buffer is halved again."""
 
+Guards = tuple[tuple[object, str, object], ...]
+"""
+Attributes that have to be something for the plain case: objects, names, and ``True``, ``False``,
+``None``, or what they have to be equal to. ``True`` and ``False`` stand for all that is like them.
+"""
+
 
 class _EagerWrites(tcp.Connection):
     """What is written goes out at once, if it may; mixed into a stock class."""
@@ -55,12 +61,35 @@ class _EagerWrites(tcp.Connection):
         try:
             sent = self.socket.send(data)
         except OSError as error:
+            self.put_off(data, 0, error)
+        else:
+            if sent < len(data):
+                self.put_off(data, sent, None)
+
+    def guards_of_writing(self) -> Guards:
+        """Return what has to be so for bytes to go out at once, but for who writes them."""
+        return (
+            (self, "_tempDataBuffer", False),
+            (self, "dataBuffer", False),
+            (self, "connected", True),
+            (self, "_writeDisconnected", False),
+            (self, "_aborting", False),
+        )
+
+    def put_off(self, data: bytes, sent: int, error: OSError | None) -> None:
+        """
+        Queue what the system has not taken.
+
+        Args:
+            data: what it was given.
+            sent: how many bytes of it have gone.
+            error: what it has raised instead.
+        """
+        if error is not None:
             # Nobody who writes expects to lose the connection on the way. The bytes are queued,
             # and the next attempt, from the reactor, finds it broken as well.
             self._broken = not _means_full(error)
-            sent = 0
-        if sent < len(data):
-            super().write(data[sent:])
+        super().write(data[sent:])
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         pieces = list(iovec)
@@ -88,19 +117,27 @@ class _AdaptiveReads(tcp.Connection):
     When a producer is paused does not depend on it.
     """
 
-    _read_size = LEAST_READ
+    read_size = LEAST_READ
     _small_reads = 0
 
     def doRead(self) -> ConnectionDone | ConnectionLost | None:  # type: ignore[override]  # as in Connection
-        size = self._read_size
         try:
-            data = self.socket.recv(size)
+            data = self.socket.recv(self.read_size)
         except BlockingIOError:
             return None
         except OSError:
             return CONNECTION_LOST
+        return self.has_read(data)
+
+    def guards_of_reading(self) -> Guards:
+        """Return what has to be so for a read of `LEAST_READ` bytes to be the right one."""
+        return ((self, "read_size", LEAST_READ),)
+
+    def has_read(self, data: bytes) -> ConnectionDone | ConnectionLost | None:
+        """Go on with what a read of `read_size` bytes has brought; return what a read does."""
+        size = self.read_size
         if len(data) == size:
-            self._read_size = min(2 * size, MOST_READ)
+            self.read_size = min(2 * size, MOST_READ)
             self._small_reads = 0
         elif size > LEAST_READ:
             self._fit(2 * len(data) < size)
@@ -112,7 +149,7 @@ class _AdaptiveReads(tcp.Connection):
     def _fit(self, is_small: bool) -> None:
         self._small_reads = self._small_reads + 1 if is_small else 0
         if self._small_reads == SMALL_READS:
-            self._read_size //= 2
+            self.read_size //= 2
             self._small_reads = 0
 
 

@@ -17,7 +17,7 @@ from attrs import frozen
 from orion_twisted.core.errors import BackendError, CloseCode
 from orion_twisted.core.wsframes import Codec, FrameReader, LinkReader
 from orion_twisted.net.browser import FRAMES_A_TURN, BrowserFactory, BrowserProtocol
-from orion_twisted.net.eager import make_eager
+from orion_twisted.net.eager import Guards, make_eager
 from orion_twisted.net.links import BackendLink, LinkOwner
 
 FRAMED_A_TURN = 256
@@ -62,12 +62,24 @@ class FrameOwner(Seam):
         """So many whole messages, framed for the link, with so many bytes of payload in them."""
 
 
+class Carrier(Seam):
+    """
+    Who carries a browser's frames in our place.
+
+    Attributes:
+        messages: how many it has carried.
+    """
+
+    messages: int
+
+
 class HotBrowserProtocol(BrowserProtocol):
     """A socket whose plain data frames go the short way."""
 
     _reader: FrameReader | None = None
     _frame: Callable[[bytes, bool], bytes]
     _is_spliced = False
+    _carrier: Carrier | None = None
 
     def onOpen(self) -> None:
         make_eager(self.transport)
@@ -102,11 +114,50 @@ class HotBrowserProtocol(BrowserProtocol):
             and not self.inside_message
         )
 
-    def _take_turn(self, reader: FrameReader) -> None:
+    # For those who feed the reader in our place (`orion_twisted.net.pump`)
+
+    @property
+    def reader(self) -> FrameReader | None:
+        """Whoever reads our frames; None if Autobahn does."""
+        return self._reader
+
+    def carried_by(self, carrier: Carrier | None) -> None:
+        """Note that somebody carries our frames from now on; None: nobody else does."""
+        self._messages = self._whole_messages
+        self._carrier = carrier
+
+    @property
+    def _whole_messages(self) -> int:
+        return self._messages + (0 if self._carrier is None else self._carrier.messages)
+
+    def guards_of_reading(self) -> Guards:
+        """Return what has to be so for what comes to be the reader's alone."""
+        return (
+            (self, "_reader", self._reader),
+            (self, "_paused", False),
+            (self, "_resting", None),
+            (self, "autoPingTimeoutCall", None),
+            *self.guards_of_writing(),
+            (self, "data", False),
+            (self, "current_frame", None),
+            (self, "inside_message", False),
+        )
+
+    def guards_of_writing(self) -> Guards:
+        """Return what has to be so for frames to be sent."""
+        return ((self, "state", self.STATE_OPEN),)
+
+    def go_on_with(self, left: int) -> None:
+        """Deliver what others have fed the reader, of `FRAMED_A_TURN` so many frames still."""
+        reader = self._reader
+        if reader is not None and not self._paused and self._resting is None:
+            self._take_turn(reader, left)
+
+    def _take_turn(self, reader: FrameReader, left: int = FRAMED_A_TURN) -> None:
         """Deliver what is here, for as long as the owner takes it and it is this one's turn."""
         self._delivering = True
         try:
-            is_whole_turn = self._deliver_from(reader)
+            is_whole_turn = self._deliver_from(reader, left)
         finally:
             self._delivering = False
         if self._paused or self._reader is None:
@@ -124,13 +175,12 @@ class HotBrowserProtocol(BrowserProtocol):
             self._watch_message()
         self._rest()
 
-    def _deliver_from(self, reader: FrameReader) -> bool:
+    def _deliver_from(self, reader: FrameReader, left: int) -> bool:
         """Deliver messages; say whether there are more, and it is the others' turn."""
         owner: Any = self.owner
         if owner is None:
             return False
         if self._is_spliced:
-            left = FRAMED_A_TURN
             while left > 0:
                 frames, count, size = reader.take_framed(left)
                 if not count:
@@ -223,17 +273,34 @@ class SplicedLink(BackendLink):
 
     def __init__(self, reader: LinkReader) -> None:
         super().__init__()
-        self._reader = reader
+        self.reader = reader
 
     def _take(self, data: bytes) -> None:
-        self._reader.feed(data)
+        self.reader.feed(data)
 
-    def _deliver(self) -> None:
+    def guards_of_reading(self) -> Guards:
+        """Return what has to be so for what comes to be the reader's alone."""
+        return (
+            (self, "_paused", False),
+            (self, "_resting", None),
+            (self, "_ended", False),
+            (self, "_error", None),
+        )
+
+    def guards_of_writing(self) -> Guards:
+        """Return what has to be so for frames to be sent."""
+        return ((self, "_loss", None), (self, "_ended", False), (self, "_error", None))
+
+    def go_on_with(self, left: int) -> None:
+        """Deliver what others have fed the reader, of `FRAMED_A_TURN` so many frames still."""
+        if not self._paused and self._resting is None and not self._ended and self._error is None:
+            self._deliver(left)
+
+    def _deliver(self, left: int = FRAMED_A_TURN) -> None:
         owner: Any = self.factory.owner
-        left = FRAMED_A_TURN
         try:
-            while left and not self._paused and not self._ended:
-                frames, count, size = self._reader.take(left)
+            while left > 0 and not self._paused and not self._ended:
+                frames, count, size = self.reader.take(left)
                 if not count:
                     break
                 left -= count
@@ -248,7 +315,7 @@ class SplicedLink(BackendLink):
         owner.link_rests()
 
     def _holds(self) -> bool:
-        return self._reader.pending > 0
+        return self.reader.pending > 0
 
     def _unfinished(self) -> int:
-        return self._reader.pending if self._reader.mid_frame else 0
+        return self.reader.pending if self.reader.mid_frame else 0

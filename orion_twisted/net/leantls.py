@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from orion_twisted.core.tlsrecords import HEADER, MOST_CONTENT, MOST_ENCRYPTED, RecordCount
+from orion_twisted.net.eager import Guards
 
 PIECE = HEADER + MOST_ENCRYPTED
 """
@@ -134,6 +135,35 @@ class LeanTLSProtocol(TLSMemoryBIOProtocol):
         else:
             self._tlsShutdownFinished(Failure())
 
+    def guards_of_reading(self) -> Guards:
+        """Return what has to be so for the next byte to begin a record, which may be opened."""
+        return (*self.guards_of_writing(), (self._records, "left", 0))
+
+    def guards_of_writing(self) -> Guards:
+        """Return what has to be so for data to be sealed at once."""
+        return (
+            (self, "disconnecting", False),
+            (self, "_lostTLSConnection", False),
+            (self, "_appSendBuffer", False),
+        )
+
+    def not_opened(self, error: Error, rest: bytes) -> None:
+        """
+        Go on where somebody else has asked OpenSSL for a record, and it has raised something.
+
+        Args:
+            error: what it has raised.
+            rest: whole records that came with that one, and that OpenSSL was not given.
+        """
+        try:
+            raise error
+        except Error:
+            self._not_data(error)
+        finally:
+            del error  # it knows this frame
+        if rest:
+            self._read_all(rest)
+
     def _read_all(self, data: bytes) -> None:
         """Read in Twisted's own way."""
         for start in range(0, len(data), PIECE):
@@ -167,13 +197,36 @@ class LeanTLSProtocol(TLSMemoryBIOProtocol):
                 self._not_sent(data, error)
                 return
             encrypted = connection.bio_read(size + OVERHEAD)
-            if len(encrypted) == size + OVERHEAD:
-                encrypted += self._encrypted(PIECE)
-            self.transport.write(encrypted)
-            if sent < size:
-                self._write_pieces(data[sent:])
+            if sent < size or len(encrypted) == size + OVERHEAD:
+                self.partly_sealed(data, sent, encrypted)
+            else:
+                self.transport.write(encrypted)
         else:
             self._write_pieces(data)
+
+    def not_sealed(self, data: bytes, error: Error) -> None:
+        """Go on where somebody else has given OpenSSL data to send, and it has raised that."""
+        try:
+            raise error
+        except Error:
+            self._not_sent(data, error)
+        finally:
+            del error  # it knows this frame
+
+    def partly_sealed(self, data: bytes, sent: int, encrypted: bytes) -> None:
+        """
+        Go on where OpenSSL did not send all in one record, or something besides.
+
+        Args:
+            data: at most `MOST_CONTENT` bytes.
+            sent: how many of them OpenSSL has taken.
+            encrypted: what it had for the peer, up to `OVERHEAD` more bytes than the data.
+        """
+        if len(encrypted) == len(data) + OVERHEAD:
+            encrypted += self._encrypted(PIECE)
+        self.transport.write(encrypted)
+        if sent < len(data):
+            self._write_pieces(data[sent:])
 
     def _write_pieces(self, data: bytes) -> None:
         ready: list[bytes] = []

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from orion_twisted.core import wsframes
 from orion_twisted.core.wsframes import Codec
-from orion_twisted.net import eager, garbage, leantls, lightsockets
+from orion_twisted.net import eager, garbage, leantls, lightsockets, pump
 
 LEAN_REACTOR = "lean reactor, in workers and by --reactor=orion"
 """The step that twistd's own process has only if it is started so."""
@@ -39,6 +39,7 @@ def steps(performance: str) -> Iterator[Step]:
     """Yield the steps that a rung of the ladder has, each with what it lacks here."""
     if performance == "full":
         yield Step("frames read and written in C", wsframes.why_not_c())
+        yield Step("pumps from socket to socket", pump.why_not())
     if performance in ("full", "portable"):
         yield Step("frames past Autobahn's loop")
         yield Step("eager writes", eager.why_not())
@@ -53,6 +54,11 @@ def codec_of(performance: str) -> Codec | None:
     if performance == "stock":
         return None
     return wsframes.codec(portable=performance == "portable")
+
+
+def has_pumps(performance: str) -> bool:
+    """Say whether a rung of the ladder has pumps, here."""
+    return performance == "full" and pump.why_not() is None
 
 
 @cache

@@ -20,7 +20,7 @@ from orion_twisted.core.settings import (
 )
 from orion_twisted.core.wsframes import FRAMINGS, Codec
 from orion_twisted.net.links import Loss
-from orion_twisted.service.performance import codec_of
+from orion_twisted.service.performance import codec_of, has_pumps
 
 RETURNS_PER_SECOND = 200
 """How fast the browsers of a gateway that stops may come back, to the one that follows."""
@@ -52,6 +52,7 @@ class Surroundings:
             answer may take, in seconds; in session mode.
         hello_time: how long a browser may take to say hello, in seconds; in session mode.
         codec: carries frames past Autobahn; None: Autobahn does it all.
+        has_pumps: whether frames go from socket to socket in one call, where they can.
         browsers: how many there are on the node.
         link_count: told of each link that comes up (1), and when it has delivered all (-1).
         message_rate, byte_rate: messages, and payload bytes, per second of one browser; 0 for no
@@ -77,6 +78,7 @@ class Surroundings:
     hello_time: float = 5.0
     browsers: Callable[[], int] = _nobody
     codec: Codec | None = None
+    has_pumps: bool = False
     message_rate: int = 0
     byte_rate: int = 0
     link_count: Callable[[int], None] = _count_nothing
@@ -152,6 +154,7 @@ def surroundings(
         ping_timeout=limits.ping_timeout,
         hello_time=limits.handshake,
         codec=codec_of(settings.performance),
+        has_pumps=has_pumps(settings.performance),
         browsers=browsers,
         message_rate=limits.message_rate,
         byte_rate=limits.byte_rate,

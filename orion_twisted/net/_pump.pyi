@@ -1,0 +1,41 @@
+"""The pump in C, as `orion_twisted.net.pump` describes it."""
+
+from collections.abc import Callable
+from typing import Any, final
+
+VERSION: int
+
+@final
+class Tally:
+    def take(self) -> tuple[int, int, int, int]: ...
+
+@final
+class Pump:
+    is_open: bool
+    def __init__(
+        self,
+        *,
+        way: Any,
+        guards: tuple[tuple[object, str, object], ...],
+        tally: Tally,
+        is_upwards: bool,
+        frames_a_turn: int,
+        overhead: int,
+        reader: object,
+        receive: Callable[[bytearray], int],
+        scratch: bytearray,
+        give: Callable[[bytes], object] | None,
+        open: Callable[[int], bytes] | None,
+        feed: Callable[[bytes], None],
+        take: Callable[[int], tuple[bytes, int, int]],
+        seal: Callable[[bytes], int] | None,
+        sealed: Callable[[int], bytes] | None,
+        send: Callable[[bytes], int],
+        seconds: Callable[[], float] | None,
+    ) -> None: ...
+    def __call__(self) -> Any: ...
+    def clear(self) -> None: ...
+    @property
+    def messages(self) -> int: ...
+    @property
+    def last(self) -> float | None: ...

@@ -1,0 +1,622 @@
+"""
+The pump in C, with everything that it calls played by the test.
+
+What pumps do between real sockets is in `tests.service.test_pump`.
+"""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+from unittest import skipIf
+from unittest.mock import patch
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from orion_twisted.core.tlsrecords import HEADER, MOST_CONTENT
+from orion_twisted.core.wsframes import codec
+from orion_twisted.net import pump as pumps
+from orion_twisted.net.leantls import PIECE
+from orion_twisted.net.pump import fast
+from tests.net.test_browser import client_frame
+
+TEXT, PING = 0x1, 0x9
+SCRATCH = 100_000
+TURN = 4
+OVERHEAD = 64
+MOST = 50_000
+
+
+def link_frame(payload: bytes) -> bytes:
+    return len(payload).to_bytes(4, "big") + payload
+
+
+def record(content: bytes, kind: int = 23) -> bytes:
+    """Return what `Parts` takes for a record: its content follows the header as it is."""
+    return bytes([kind, 3, 3]) + len(content).to_bytes(2, "big") + content
+
+
+class Parts:
+    """
+    All that a pump calls, as methods, and all that they were called with.
+
+    Attributes:
+        calls: the names of the methods, in order, with their arguments.
+        reads: what the socket has to be read, or raises, in order.
+        fails: what a method raises, by its name.
+        takes: how much the socket takes of each send; None: all.
+        seals: how much TLS takes, and makes of it; None: all, and one byte more.
+        plain: an attribute that a guard looks at.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.reads: list[bytes | Exception] = []
+        self.fails: dict[str, Exception] = {}
+        self.takes: int | None = None
+        self.seals: tuple[int, bytes] | None = None
+        self.plain: Any = True
+        self.reader: Any = codec().frame_reader(MOST, "int32", "text")
+        self._records: list[bytes] = []
+        self._sealed = b""
+
+    def called(self, name: str) -> list[Any]:
+        """Return what a method was called with: the argument of each call, or all of them."""
+        found = [call[1:] for call in self.calls if call[0] == name]
+        return [each[0] if len(each) == 1 else each for each in found]
+
+    def note(self, name: str, *arguments: Any) -> None:
+        self.calls.append((name, *arguments))
+        if name in self.fails:
+            raise self.fails[name]
+
+    # The socket that is read
+
+    def receive(self, scratch: bytearray) -> int:
+        self.note("receive")
+        data = self.reads.pop(0)
+        if isinstance(data, Exception):
+            raise data
+        scratch[: len(data)] = data
+        return len(data)
+
+    # TLS there
+
+    def give(self, data: bytes) -> int:
+        self.note("give", data)
+        at = 0
+        while at < len(data):
+            size = HEADER + int.from_bytes(data[at + 3 : at + 5], "big")
+            self._records.append(data[at + HEADER : at + size])
+            at += size
+        return len(data)
+
+    def open(self, size: int) -> bytes:
+        content = self._records.pop(0)
+        self.note("open", content)
+        assert size >= len(content)
+        return content
+
+    # The reader, which is a real one
+
+    def feed(self, data: bytes) -> None:
+        self.note("feed", data)
+        self.reader.feed(data)
+
+    def take(self, most: int) -> Any:
+        self.note("take", most)
+        return self.reader.take_framed(most)
+
+    # TLS of the other side, and its socket
+
+    def seal(self, data: bytes) -> int:
+        self.note("seal", data)
+        taken, self._sealed = (len(data), data + b"!") if self.seals is None else self.seals
+        return taken
+
+    def sealed(self, size: int) -> bytes:
+        self.note("sealed", size)
+        return self._sealed
+
+    def send(self, data: bytes) -> int:
+        self.note("send", data)
+        return len(data) if self.takes is None else self.takes
+
+    # The way without a pump
+
+    def otherwise(self) -> str:
+        self.note("otherwise")
+        return "otherwise"
+
+    def arrived(self, data: bytes) -> str:
+        self.note("arrived", data)
+        return "arrived"
+
+    def broken(self) -> str:
+        self.note("broken")
+        return "broken"
+
+    def not_opened(self, error: Exception, rest: bytes) -> None:
+        self.note("not_opened", error, rest)
+
+    def go_on(self, left: int) -> None:
+        self.note("go_on", left)
+
+    def not_sealed(self, data: bytes, error: Exception) -> None:
+        self.note("not_sealed", data, error)
+
+    def partly_sealed(self, data: bytes, size: int, sealed: bytes) -> None:
+        self.note("partly_sealed", data, size, sealed)
+
+    def write(self, data: bytes) -> None:
+        self.note("write", data)
+
+    def left(self, data: bytes, sent: int, error: OSError | None) -> None:
+        self.note("left", data, sent, error)
+
+
+@skipIf(fast is None, "there is no compiler here")
+class PumpTestCase(SynchronousTestCase):
+    """A pump, and the parts of its way."""
+
+    def setUp(self) -> None:
+        self.parts = Parts()
+        self.tally = fast.Tally()
+
+    def build(self, *, opens: bool = False, seals: bool = False, **others: Any) -> Any:
+        """Return an open pump, with TLS on the side that is read, or written, or without."""
+        parts = self.parts
+        arguments: dict[str, Any] = {
+            "way": parts,
+            "guards": ((parts, "plain", True),),
+            "tally": self.tally,
+            "is_upwards": True,
+            "frames_a_turn": TURN,
+            "overhead": OVERHEAD,
+            "reader": parts.reader,
+            "receive": parts.receive,
+            "scratch": bytearray(SCRATCH),
+            "give": parts.give if opens else None,
+            "open": parts.open if opens else None,
+            "feed": parts.feed,
+            "take": parts.take,
+            "seal": parts.seal if seals else None,
+            "sealed": parts.sealed if seals else None,
+            "send": parts.send,
+            "seconds": None,
+        }
+        pump = fast.Pump(**{**arguments, **others})
+        pump.is_open = True
+        return pump
+
+    def carry(self, *reads: bytes | Exception, **options: Any) -> Any:
+        """Have a new pump read these, one in each call; return what the last one returns."""
+        pump = self.build(**options)
+        result = None
+        for each in reads:
+            self.parts.reads.append(each)
+            result = pump()
+        return result
+
+
+class PlainTests(PumpTestCase):
+    """What a pump does while all is plain."""
+
+    def test_a_message(self) -> None:
+        """It is read, framed anew and sent, and no part of the other way is called."""
+        self.assertIsNone(self.carry(client_frame(TEXT, b"hello")))
+        self.assertEqual(
+            [call[0] for call in self.parts.calls], ["receive", "feed", "take", "send"]
+        )
+        self.assertEqual(self.parts.called("send"), [link_frame(b"hello")])
+
+    def test_over_tls(self) -> None:
+        """TLS is asked for just as much as there is, on each side."""
+        self.assertIsNone(self.carry(record(client_frame(TEXT, b"hello")), opens=True, seals=True))
+        self.assertEqual(
+            [call[0] for call in self.parts.calls],
+            ["receive", "give", "open", "feed", "take", "seal", "sealed", "send"],
+        )
+        self.assertEqual(self.parts.called("sealed"), [len(link_frame(b"hello")) + OVERHEAD])
+        self.assertEqual(self.parts.called("send"), [link_frame(b"hello") + b"!"])
+
+    def test_counts(self) -> None:
+        """Messages and their bytes are counted once, in their direction."""
+        frames = client_frame(TEXT, b"one") + client_frame(TEXT, b"four")
+        self.carry(frames, frames)
+        self.assertEqual(self.tally.take(), (4, 14, 0, 0))
+        self.assertEqual(self.tally.take(), (0, 0, 0, 0))
+        pump = self.build(is_upwards=False)
+        self.parts.reads.append(frames)
+        pump()
+        self.assertEqual((self.tally.take(), pump.messages), ((0, 0, 2, 7), 2))
+
+    def test_when(self) -> None:
+        """The time of the last message is noted where there is a clock, and of nothing else."""
+        now = [1.5, 2.5]
+        pump = self.build(seconds=lambda: now.pop(0))
+        self.assertIsNone(pump.last)
+        for data, last in (
+            (client_frame(TEXT, b"one"), 1.5),
+            (client_frame(TEXT, b"two")[:3], 1.5),
+            (client_frame(TEXT, b"two")[3:], 2.5),
+        ):
+            self.parts.reads.append(data)
+            pump()
+            self.assertEqual(pump.last, last)
+
+    def test_many_records(self) -> None:
+        """Records of one read are given in whole pieces that are no larger than a record may be,
+        and what is in them goes out in one."""
+        contents = [client_frame(TEXT, b"%d" % number * 9000) for number in range(4)]
+        reads = b"".join(map(record, contents))
+        self.carry(reads, opens=True)
+        pieces = self.parts.called("give")
+        self.assertEqual(b"".join(pieces), reads)
+        self.assertEqual([len(each) for each in pieces], [len(record(contents[0]))] * 4)
+        self.assertLessEqual(max(map(len, pieces)), PIECE)
+        self.assertEqual(self.parts.called("feed"), [b"".join(contents)])
+        self.assertEqual(len(self.parts.called("send")), 1)
+
+    def test_small_records(self) -> None:
+        """As many small ones as there are go into one piece."""
+        small = record(client_frame(TEXT, b"x"))
+        self.carry(small * 3, opens=True, frames_a_turn=100)
+        self.assertEqual(self.parts.called("give"), [small * 3])
+        self.assertEqual(self.parts.called("send"), [link_frame(b"x") * 3])
+
+    def test_empty_content(self) -> None:
+        """A record may have nothing in it."""
+        self.carry(record(b"") + record(client_frame(TEXT, b"x")), opens=True)
+        self.assertEqual(self.parts.called("send"), [link_frame(b"x")])
+
+
+class GuardTests(PumpTestCase):
+    """When a pump does not run."""
+
+    def test_values(self) -> None:
+        """What has to be so, and is not, has the read done without the pump."""
+        for wanted, right, wrong in (
+            (True, (True, 1, [0]), (False, 0, [], None)),
+            (False, (False, 0, b"", None, []), (True, 1, b"x")),
+            (None, (None,), (False, 0, b"")),
+            (3, (3, 3.0), (4, None)),
+        ):
+            for value, holds in [(each, True) for each in right] + [
+                (each, False) for each in wrong
+            ]:
+                self.parts.calls.clear()
+                self.parts.plain = value
+                result = self.carry(
+                    client_frame(TEXT, b"x"), guards=((self.parts, "plain", wanted),)
+                )
+                self.parts.reads.clear()
+                self.assertEqual(result, None if holds else "otherwise", (wanted, value))
+                self.assertEqual(len(self.parts.called("receive")), int(holds))
+
+    def test_every_guard(self) -> None:
+        """All of them have to hold, whichever does not."""
+        for at in range(5):
+            owner = Parts()
+            guards = [(Parts(), "plain", True) for _ in range(5)]
+            guards[at] = (owner, "plain", True)
+            pump = self.build(guards=tuple(guards))
+            for value, result in ((False, "otherwise"), (True, None)):
+                owner.plain = value
+                self.parts.reads[:] = [client_frame(TEXT, b"x")]
+                self.assertEqual(pump(), result)
+
+    def test_no_attribute(self) -> None:
+        """An attribute that is gone is not as it has to be."""
+        del self.parts.plain
+        self.assertEqual(self.carry(b"x"), "otherwise")
+
+    def test_a_guard_that_raises(self) -> None:
+        """Nothing is read then, and who has called hears of it."""
+
+        class Odd:
+            @property
+            def plain(self) -> bool:
+                raise ZeroDivisionError
+
+        self.assertRaises(ZeroDivisionError, self.carry, b"x", guards=((Odd(), "plain", True),))
+        self.assertEqual(self.parts.calls, [])
+
+    def test_the_gate(self) -> None:
+        """Shut, nothing is looked at; open again, the pump goes on."""
+        pump = self.build()
+        pump.is_open = False
+        self.assertEqual(pump(), "otherwise")
+        pump.is_open = True
+        self.parts.reads.append(client_frame(TEXT, b"x"))
+        self.assertIsNone(pump())
+
+    def test_within_itself(self) -> None:
+        """A call inside a call goes without the pump."""
+        results = []
+
+        def feed(data: bytes) -> None:
+            results.append(pump())
+            self.parts.feed(data)
+
+        pump = self.build(feed=feed)
+        self.parts.reads.append(client_frame(TEXT, b"x"))
+        self.assertIsNone(pump())
+        self.assertEqual((results, len(self.parts.called("send"))), (["otherwise"], 1))
+
+
+class HandedOverTests(PumpTestCase):
+    """What a pump cannot finish."""
+
+    def test_reads(self) -> None:
+        """Nothing to read is nothing; a broken socket is told of; anything else is raised."""
+        self.assertIsNone(self.carry(BlockingIOError()))
+        self.assertEqual(self.carry(ConnectionResetError()), "broken")
+        self.assertEqual(self.parts.called("feed"), [])
+        self.assertRaises(ZeroDivisionError, self.carry, ZeroDivisionError())
+
+    def test_arrived(self) -> None:
+        """The end, very much at once, and what is no whole records of data, is Python's."""
+        whole = record(client_frame(TEXT, b"x"))
+        for data, options in (
+            (b"", {}),
+            (bytes(SCRATCH), {}),
+            (whole[:-1], {"opens": True}),
+            (whole + whole[:4], {"opens": True}),
+            (whole + b"x", {"opens": True}),
+            (record(b"alert", 21), {"opens": True}),
+            (whole + record(b"alert", 21), {"opens": True}),
+            (whole[:3] + b"\xff\xff" + bytes(70_000), {"opens": True}),
+            (b"GET / HTTP/1.1", {"opens": True}),
+        ):
+            self.parts.calls.clear()
+            self.assertEqual(self.carry(data, **options), "arrived")
+            self.assertEqual(self.parts.calls, [("receive",), ("arrived", data)])
+
+    def test_not_opened(self) -> None:
+        """What TLS raises is handed over with all that it was not given, and what came before it
+        is the reader's."""
+        first, second = client_frame(TEXT, b"1" * 9000), client_frame(TEXT, b"2" * 9000)
+        whole = record(first) + record(second) + record(first)
+        error = ConnectionError("no data")
+        for before in (0, 1, 2):
+            self.parts.calls.clear()
+            pump = self.build(opens=True)
+            self.parts.reads.append(whole)
+            times = iter(range(3))
+            opening = self.parts.open
+
+            def opens(size: int) -> bytes:
+                content = opening(size)  # noqa: B023
+                if next(times) == before:  # noqa: B023
+                    raise error
+                return content
+
+            pump = self.build(opens=True, open=opens)
+            self.assertIsNone(pump())
+            self.assertEqual(
+                self.parts.called("feed"),
+                [b"".join((first, second)[:before])] if before else [],
+            )
+            size = len(record(first))
+            self.assertEqual(
+                self.parts.calls[-1], ("not_opened", error, whole[size * (before + 1) :])
+            )
+            self.assertEqual(self.parts.called("send"), [])
+            self.parts.reader.release()
+
+    def test_half_a_message(self) -> None:
+        """What the reader still holds is told of, with what is left of the turn."""
+        self.carry(client_frame(TEXT, b"one") + client_frame(TEXT, b"two")[:4])
+        self.assertEqual(self.parts.called("send"), [link_frame(b"one")])
+        self.assertEqual(self.parts.called("go_on"), [TURN - 1])
+
+    def test_odd(self) -> None:
+        """So is a frame that is not the reader's: the messages before it are sent first."""
+        self.carry(client_frame(TEXT, b"one") + client_frame(PING))
+        self.assertEqual([call[0] for call in self.parts.calls[-2:]], ["send", "go_on"])
+        self.assertEqual(self.parts.reader.release(), client_frame(PING))
+
+    def test_a_whole_turn(self) -> None:
+        """No more frames go in one call than in a turn."""
+        self.carry(client_frame(TEXT, b"x") * (TURN + 2))
+        self.assertEqual(self.parts.called("send"), [link_frame(b"x") * TURN])
+        self.assertEqual(self.parts.called("go_on"), [0])
+
+    def test_what_the_reader_raises(self) -> None:
+        """Who knows what it means takes from the reader again."""
+        self.parts.fails["take"] = ValueError("a bad frame")
+        self.carry(client_frame(TEXT, b"x"))
+        self.assertEqual(self.parts.calls[-1], ("go_on", TURN))
+
+    def test_sealed_in_part(self) -> None:
+        """What TLS does not take whole, or makes more of than expected, is handed over."""
+        frame = link_frame(b"hello")
+        for seals in ((3, b"abc!"), (len(frame), bytes(len(frame) + OVERHEAD))):
+            self.parts.seals = seals
+            self.carry(client_frame(TEXT, b"hello"), seals=True)
+            self.assertEqual(self.parts.calls[-1], ("partly_sealed", frame, *seals))
+        self.assertEqual(self.parts.called("send"), [])
+
+    def test_not_sealed(self) -> None:
+        """What TLS raises then is handed over with the frames."""
+        error = self.parts.fails["seal"] = ConnectionError("no")
+        self.carry(client_frame(TEXT, b"hello"), seals=True)
+        self.assertEqual(self.parts.calls[-1], ("not_sealed", link_frame(b"hello"), error))
+
+    def test_more_than_a_record(self) -> None:
+        """Frames that are no single record are written in Python."""
+        for size, name in ((MOST_CONTENT - 4, "send"), (MOST_CONTENT - 3, "write")):
+            self.carry(client_frame(TEXT, b"x" * size), seals=True)
+            self.assertEqual(self.parts.calls[-1][0], name)
+
+    def test_left(self) -> None:
+        """What the socket does not take, or its error, is handed over with what was sent."""
+        frame = link_frame(b"hello")
+        for takes in (0, 1, len(frame) - 1):
+            self.parts.takes = takes
+            self.carry(client_frame(TEXT, b"hello"))
+            self.assertEqual(self.parts.calls[-1], ("left", frame, takes, None))
+        for error in (BlockingIOError(), BrokenPipeError()):
+            self.parts.fails["send"] = error
+            self.carry(client_frame(TEXT, b"hello"), seals=True)
+            self.assertEqual(self.parts.calls[-1], ("left", frame + b"!", 0, error))
+
+    def test_raised(self) -> None:
+        """Whatever else is raised, in any step, is the caller's, and nothing is done after it."""
+        for name in ("give", "feed", "sealed", "send", "go_on", "left"):
+            self.parts.calls.clear()
+            self.parts.fails = {name: ZeroDivisionError()}
+            self.parts.takes = 1 if name == "left" else None
+            data = client_frame(TEXT, b"one") + client_frame(TEXT, b"t" * 30)[:20]
+            self.assertRaises(ZeroDivisionError, self.carry, record(data), opens=True, seals=True)
+            self.assertEqual(self.parts.calls[-1][0], name)
+            self.parts.reader.release()
+
+    def test_lies(self) -> None:
+        """Parts that say what cannot be are not believed."""
+        frame = client_frame(TEXT, b"hello")
+        for name, lie in (
+            ("receive", lambda _: SCRATCH + 1),
+            ("receive", lambda _: -1),
+            ("receive", lambda _: "many"),
+            ("take", lambda _: None),
+            ("take", lambda _: (b"", 1)),
+            ("take", lambda _: ("text", 1, 1)),
+            ("take", lambda _: (b"x", None, 1)),
+            ("sealed", lambda _: None),
+            ("send", lambda _: 100),
+        ):
+            self.assertRaises(
+                (TypeError, ValueError), self.carry, frame, seals=True, **{name: lie}
+            )
+            self.parts.reads.clear()
+
+
+class LifeTests(PumpTestCase):
+    """What a pump keeps, and for how long."""
+
+    def test_cleared(self) -> None:
+        """It does nothing more, and has let go of everything."""
+        pump = self.build()
+        parts = weakref.ref(self.parts)
+        pump.clear()
+        self.parts = Parts()
+        self.assertIsNone(parts())
+        self.assertIsNone(pump())
+        pump.clear()
+
+    def test_cleared_in_the_middle(self) -> None:
+        """A call that clears it comes to its end first, wherever that is."""
+        for name in ("receive", "feed", "take", "send", "go_on"):
+            there = weakref.ref(self.clear_in(name))
+            self.parts = Parts()
+            gc.collect()
+            self.assertIsNone(there(), name)
+
+    def clear_in(self, name: str) -> Parts:
+        """Have a pump be cleared by one of the methods that it calls; return its parts."""
+        self.parts = parts = Parts()
+        method = getattr(parts, name)
+
+        def clears(*arguments: Any) -> Any:
+            pump.clear()
+            return method(*arguments)
+
+        setattr(parts, name, clears)
+        pump = self.build()
+        parts.reads.append(client_frame(TEXT, b"x") + client_frame(PING))
+        self.assertIsNone(pump())
+        self.assertEqual(parts.called("send"), [link_frame(b"x")], name)
+        before = len(parts.calls)
+        self.assertIsNone(pump())
+        self.assertEqual(len(parts.calls), before)
+        return parts
+
+    def test_a_cycle(self) -> None:
+        """The collector finds it in a cycle."""
+        parts = self.parts
+        parts.pump = self.build()  # type: ignore[attr-defined]
+        there = weakref.ref(parts)
+        self.parts = Parts()
+        del parts
+        gc.collect()
+        self.assertIsNone(there())
+
+    def test_nothing_is_kept(self) -> None:
+        """Neither data nor errors stay behind, whichever way a call ends."""
+        frame = client_frame(TEXT, b"x" * 50)
+        ways: list[tuple[dict[str, Any], dict[str, Exception]]] = [
+            ({}, {}),
+            ({"opens": True, "seals": True}, {}),
+            ({"opens": True}, {"open": ConnectionError()}),
+            ({"seals": True}, {"seal": ConnectionError()}),
+            ({}, {"send": BrokenPipeError()}),
+            ({}, {"take": ValueError()}),
+        ]
+        for options, fails in ways:
+            pump = self.build(**options)
+            data = record(frame) if "opens" in options else frame
+
+            def rounds(number: int) -> int:
+                for _ in range(number):
+                    self.parts.fails = fails  # noqa: B023
+                    self.parts.reads.append(data)  # noqa: B023
+                    pump()  # noqa: B023
+                    self.parts.calls.clear()
+                    self.parts.reader.release()
+                    for error in fails.values():  # noqa: B023
+                        error.__traceback__ = None
+                gc.collect()
+                return len(gc.get_objects())
+
+            rounds(10)
+            before = rounds(10)
+            self.assertLess(rounds(200) - before, 20, (options, fails))
+
+    def test_arguments(self) -> None:
+        """What it cannot work with is refused when it is made."""
+        for wrong in (
+            {"guards": ((self.parts, "plain"),)},
+            {"guards": ("plain",)},
+            {"guards": [(self.parts, "plain", True)]},
+            {"tally": None},
+            {"scratch": b"bytes"},
+            {"frames_a_turn": 0},
+            {"overhead": -1},
+            {"odd": 1},
+        ):
+            self.assertRaises((TypeError, ValueError), self.build, **wrong)
+        self.assertRaises(TypeError, self.build(), 1)
+        self.assertRaises(TypeError, self.build(), way=1)
+
+
+class AvailableTests(SynchronousTestCase):
+    """Whether pumps can be had."""
+
+    def setUp(self) -> None:
+        pumps.why_not.cache_clear()
+        self.addCleanup(pumps.why_not.cache_clear)
+
+    def test_not_compiled(self) -> None:
+        """Where there is no compiler, that is the reason."""
+        with patch.object(pumps, "fast", None), patch.object(pumps, "_missing", "no _pump"):
+            self.assertEqual(pumps.why_not(), "no _pump")
+
+    @skipIf(fast is None, "there is no compiler here")
+    def test_an_older_one(self) -> None:
+        """One that is left over from another version is not used."""
+        with patch.object(pumps, "VERSION", 2):
+            self.assertEqual(pumps.why_not(), "it has version 1, not 2")
+
+    def test_what_they_stand_on(self) -> None:
+        """Without eager writes, or lean TLS, there are none."""
+        for name in ("eager", "leantls"):
+            pumps.why_not.cache_clear()
+            with (
+                patch.object(pumps, "fast", patch),
+                patch.object(patch, "VERSION", pumps.VERSION, create=True),
+                patch.object(getattr(pumps, name), "why_not", lambda: "it is another Twisted"),
+            ):
+                self.assertEqual(pumps.why_not(), "it is another Twisted")

@@ -1,0 +1,784 @@
+"""
+Pumps between real sockets: the same as without them, with less in between.
+
+A gateway, its backend and a browser are in one process, and the reactor turns when the test says
+so. Every connection is joined as soon as it has brought anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from select import select
+from typing import Any
+from unittest import skipIf
+from unittest.mock import patch
+
+import txaio
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import capturedLogs
+from twisted.protocols import tls
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from orion_twisted.core.wsframes import PORTABLE
+from orion_twisted.net import hotpath, pump
+from orion_twisted.net.eager import SMALL_READS
+from orion_twisted.net.hotpath import FRAMED_A_TURN
+from orion_twisted.net.leanreactor import LeanReactor
+from orion_twisted.net.pump import Joint
+from orion_twisted.service import performance, relay
+from orion_twisted.service.startup import prepare, read_settings
+from tests.certificates import empty_folder
+from tests.harness import client_context, free_port, make_certificates
+from tests.net.sockets import Loop, reset
+from tests.net.test_browser import client_frame
+from tests.service.test_survivors import REQUEST, listen
+
+TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
+KIB = 1024
+READS = 3 * SMALL_READS
+"""After so many small ones a read has its first size again, and is a pump's."""
+
+SETTINGS = """
+listen = ["tls:{tls}:interface=127.0.0.1", "tcp:{tcp}:interface=127.0.0.1"]
+certificates = "certs"
+fallback = "localhost"
+performance = "{performance}"
+
+[limits]
+message = "64 KiB"
+connections_per_ip = 100000
+connect_rate_per_ip = 0
+{limits}
+
+[tenant.shop]
+hosts = ["*"]
+backend = '{backend}'
+mode = "relay"
+link_grace = "5 s"
+"""
+
+
+class Engine(Protocol):
+    """A backend that keeps what it hears, and says what the test says."""
+
+    transport: Any
+
+    def __init__(self, here: list[Engine]) -> None:
+        self.heard = bytearray()
+        self.lost: str | None = None
+        here.append(self)
+
+    def connectionMade(self) -> None:
+        self.transport.setTcpNoDelay(True)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.heard += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost = reason.type.__name__
+
+    def say(self, *payloads: bytes) -> None:
+        self.transport.write(b"".join(map(link_frame, payloads)))
+
+
+class Browser:
+    """
+    A browser: its socket, and TLS if it has any.
+
+    Attributes:
+        heard: all bytes that came behind the answer to its request.
+        ended: the gateway has ended the connection.
+    """
+
+    def __init__(self, port: int, context: ssl.SSLContext | None) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        self.socket.setblocking(False)
+        self.heard = bytearray()
+        self.ended = False
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls: Any = None
+        if context is not None:
+            self._tls = context.wrap_bio(self._in, self._out, server_hostname="localhost")
+        self._waiting = b""
+
+    def encrypted(self, *pieces: bytes) -> bytes:
+        """Return what goes over the wire for some pieces: each is a record, if there is TLS."""
+        if self._tls is None:
+            return b"".join(pieces)
+        for piece in pieces:
+            self._tls.write(piece)
+        return bytes(self._out.read())
+
+    def say(self, *pieces: bytes) -> None:
+        self.put(self.encrypted(*pieces))
+
+    def put(self, data: bytes) -> None:
+        """Send bytes as they are; what does not go now goes with what comes next."""
+        self._waiting += data
+        with contextlib.suppress(BlockingIOError):
+            while self._waiting:
+                self._waiting = self._waiting[self.socket.send(self._waiting) :]
+
+    def listens(self, most: int = 1 << 20) -> None:
+        """Read what has come."""
+        self.put(b"")
+        with contextlib.suppress(BlockingIOError):
+            try:
+                data = self.socket.recv(most)
+            except ConnectionError:
+                data = b""
+            if not data:
+                self.ended = True
+            elif self._tls is None:
+                self.heard += data
+            else:
+                self._in.write(data)
+        if self._tls is not None:
+            self._listens_to_tls()
+
+    def _listens_to_tls(self) -> None:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            try:
+                self._tls.do_handshake()
+                while data := self._tls.read(1 << 16):
+                    self.heard += data
+            except (ssl.SSLZeroReturnError, ssl.SSLError) as error:
+                if isinstance(error, ssl.SSLWantReadError):
+                    raise
+                self.ended = True
+        self.put(self._out.read())
+
+
+def link_frame(payload: bytes) -> bytes:
+    return len(payload).to_bytes(4, "big") + payload
+
+
+def server_frame(payload: bytes, opcode: int = TEXT) -> bytes:
+    size = len(payload)
+    head = bytes([0x80 | opcode, size]) if size < 126 else bytes([0x80 | opcode, 126])
+    return head + (b"" if size < 126 else size.to_bytes(2, "big")) + payload
+
+
+@skipIf(pump.why_not() is not None, "there are no pumps here")
+class JoinedTestCase(SynchronousTestCase):
+    """A gateway, and who comes to it."""
+
+    secure = False
+    secure_link = False
+
+    def setUp(self) -> None:
+        self.loop = Loop(LeanReactor)
+        self.addCleanup(self.loop.close)
+        self.patch(txaio.config, "loop", self.loop.reactor)
+        self.patch(tls, "_get_default_clock", lambda: self.loop.reactor)
+        self.patch(relay, "READS_BEFORE_PUMPS", 1)
+        self.folder = empty_folder(self)
+        self.authority = make_certificates(self.folder / "certs", "localhost")
+        self.context = client_context(self.authority)
+        self.joints: list[Joint | None] = []
+        join = relay.join
+
+        def joins(*arguments: Any) -> Joint | None:
+            self.joints.append(join(*arguments))
+            return self.joints[-1]
+
+        self.patch(relay, "join", joins)
+        self.engines: list[Engine] = []
+
+    def serve(self, rung: str = "full", limits: str = "") -> None:
+        engines = Factory()
+        engines.noisy = False
+        engines.buildProtocol = lambda _: Engine(self.engines)  # type: ignore[method-assign]
+        authority = self.authority if self.secure_link else None
+        backend = listen(self.loop.reactor, engines, authority)
+        self.ports = {True: free_port(), False: free_port()}
+        file = Path(self.folder, "orion-bridge.toml")
+        file.write_text(
+            SETTINGS.format(
+                tls=self.ports[True],
+                tcp=self.ports[False],
+                backend=backend,
+                performance=rung,
+                limits=limits,
+            )
+        )
+        self.gateway = prepare(read_settings(file, {}), self.loop.reactor)
+        self.gateway.privilegedStartService()
+        self.gateway.startService()
+        self.addCleanup(self.gateway.stopService)
+
+    def enter(self, joins: bool = True) -> Browser:
+        """Have a browser come in, and be joined with its link."""
+        context = self.context if self.secure else None
+        self.browser = browser = Browser(self.ports[self.secure], context)
+        self.addCleanup(browser.socket.close)
+        if self.secure:
+            self.until(lambda: browser._tls.version() is not None, "the handshake")
+        browser.say(REQUEST + b"\r\n")
+        self.until(lambda: b"\r\n\r\n" in browser.heard, "the answer")
+        self.engine.say(b"welcome")
+        self.until(lambda: browser.heard.endswith(server_frame(b"welcome")), "a welcome")
+        browser.heard.clear()
+        if joins:
+            self.assertIsNotNone(self.joint)
+        return browser
+
+    @property
+    def joint(self) -> Joint:
+        """The joint of the last browser and link."""
+        joint = self.joints[-1]
+        assert joint is not None
+        return joint
+
+    @property
+    def engine(self) -> Engine:
+        """The backend's end of the last link."""
+        return self.engines[-1]
+
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        def holds() -> object:
+            self.browser.listens()
+            return condition()
+
+        self.loop.until(holds, what)
+
+    def settle(self) -> None:
+        """Wait until nothing moves any more."""
+        still = 0
+        while still < 4:
+            before = (len(self.browser.heard), self.browser.ended, len(self.engine.heard))
+            self.browser.listens()
+            self.loop.turn(0.002)
+            now = (len(self.browser.heard), self.browser.ended, len(self.engine.heard))
+            still = still + 1 if now == before else 0
+
+    def sides(self) -> tuple[Any, Any]:
+        """Return the gateway's connections to the browser and to the backend."""
+        return self.joint._browser.connection, self.joint._link.connection
+
+    def counted(self, name: str) -> int:
+        return self.gateway.counters.get(name)
+
+
+class SecureTestCase(JoinedTestCase):
+    """Browsers come over TLS, as they do."""
+
+    secure = True
+
+
+class MessageTests(SecureTestCase):
+    """While all is well."""
+
+    def test_nobody_in_between(self) -> None:
+        """A message passes no Python but that of pyOpenSSL and of the reactor's loop."""
+        self.serve()
+        browser = self.enter()
+        files: set[str] = set()
+
+        def look(frame: Any, event: str, _: object) -> None:
+            if event == "call":
+                files.add(Path(frame.f_code.co_filename).name)
+
+        def read(connection: Any) -> None:
+            select([connection.socket], [], [], 10.0)
+            sys.setprofile(look)
+            try:
+                connection.doRead()
+            finally:
+                sys.setprofile(None)
+
+        ours, link = self.sides()
+        browser.say(client_frame(TEXT, b"question"))
+        read(ours)
+        self.until(lambda: bytes(self.engine.heard) == link_frame(b"question"), "it arrives")
+        self.engine.transport.getHandle().send(link_frame(b"answer"))
+        read(link)
+        self.until(lambda: browser.heard == server_frame(b"answer"), "the answer as well")
+        self.assertEqual(files, {"_util.py", "SSL.py"})
+        self.assertEqual((self.joint.upwards.messages, self.joint.downwards.messages), (1, 1))
+
+    def test_order_and_counts(self) -> None:
+        """Very many at once arrive in order, and each is counted, whoever has carried it."""
+        self.serve()
+        browser = self.enter()
+        payloads = [b"%d" % number for number in range(3 * FRAMED_A_TURN)]
+        before = {
+            name: self.counted(name) for name in ("messages_to_browsers", "bytes_to_browsers")
+        }
+        browser.say(b"".join(client_frame(TEXT, each) for each in payloads))
+        self.engine.say(*payloads)
+        size = sum(map(len, payloads))
+        expected = b"".join(map(link_frame, payloads))
+        self.until(lambda: len(self.engine.heard) >= len(expected), "all of them")
+        self.assertEqual(bytes(self.engine.heard), expected)
+        expected = b"".join(map(server_frame, payloads))
+        self.until(lambda: len(browser.heard) >= len(expected), "all of them, back")
+        self.assertEqual(bytes(browser.heard), expected)
+        self.assertGreater(self.joint.upwards.messages, 0)
+        self.assertGreater(self.joint.downwards.messages, 0)
+        self.assertEqual(self.counted("messages_from_browsers"), len(payloads))
+        self.assertEqual(self.counted("bytes_from_browsers"), size)
+        self.assertEqual(
+            self.counted("messages_to_browsers") - before["messages_to_browsers"], len(payloads)
+        )
+        self.assertEqual(self.counted("bytes_to_browsers") - before["bytes_to_browsers"], size)
+
+    def test_others_have_their_turn(self) -> None:
+        """A pump carries no more frames in one turn than there are in a turn."""
+        self.serve()
+        browser = self.enter()
+        browser.say(client_frame(TEXT, b"") * (FRAMED_A_TURN * 3))
+        turns = []
+        while not turns or turns[-1] < FRAMED_A_TURN * 3:
+            self.loop.turn(0.01)
+            turns.append(self.counted("messages_from_browsers"))
+        self.assertLessEqual(
+            max(now - before for before, now in zip([0, *turns], turns, strict=False)),
+            FRAMED_A_TURN,
+        )
+
+    def test_large_ones(self) -> None:
+        """Messages of every size around a record's, both ways."""
+        self.serve()
+        browser = self.enter()
+        for size in (0, 125, 126, 16_380, 16_384, 16_385, 65_535, 65_536):
+            payload = b"x" * size
+            self.engine.heard.clear()
+            browser.heard.clear()
+            frame = client_frame(TEXT, payload)
+            browser.say(*[frame[at : at + 16 * KIB] for at in range(0, len(frame), 16 * KIB)])
+            self.engine.say(payload)
+            self.until(lambda: len(self.engine.heard) >= size + 4, f"{size} bytes")  # noqa: B023
+            self.until(lambda: len(browser.heard) >= size + 2, f"{size} bytes back")  # noqa: B023
+            self.assertEqual(bytes(self.engine.heard), link_frame(payload))
+            self.assertTrue(browser.heard.endswith(payload))
+
+    def test_idle(self) -> None:
+        """A message that a pump has carried, either way, keeps a browser in."""
+        self.serve(limits='idle = "0.6 s"')
+        browser = self.enter()
+        for number in range(6):
+            if number % 2:
+                browser.say(client_frame(TEXT, b"here"))
+            else:
+                self.engine.say(b"here")
+            begun = time.monotonic()
+            self.until(lambda: time.monotonic() > begun + 0.2, "some time passes")  # noqa: B023
+            self.assertNotIn(CLOSE | 0x80, browser.heard[:1])
+        self.assertGreater(self.joint.upwards.messages, 0)
+        self.until(lambda: browser.heard.endswith(b"IDLE"), "it is idle")
+
+    def test_rates(self) -> None:
+        """With a rate every message is looked at: nobody is joined."""
+        self.serve(limits="message_rate = 1000")
+        self.enter(joins=False)
+        self.assertEqual(self.joints, [])
+
+    def test_pings(self) -> None:
+        """A message is an answer to a ping that waits, and pings and pongs go on as ever."""
+        self.serve()
+        browser = self.enter()
+        (end,) = self.gateway._bridges
+        there: Any = end._browser  # type: ignore[attr-defined]
+        there._sendAutoPing()
+        self.assertIsNotNone(there.autoPingTimeoutCall)
+        browser.say(client_frame(TEXT, b"I am here"))
+        self.until(lambda: self.engine.heard, "it arrives")
+        self.assertIsNone(there.autoPingTimeoutCall)
+        self.assertEqual(self.joint.upwards.messages, 0)
+        browser.say(client_frame(PING, b"you?"))
+        self.until(lambda: browser.heard.endswith(server_frame(b"you?", PONG)), "a pong")
+        browser.say(client_frame(TEXT, b"fine"))
+        self.until(lambda: self.engine.heard.endswith(link_frame(b"fine")), "it goes on")
+        self.assertEqual(self.joint.upwards.messages, 1)
+
+    def test_slow_messages(self) -> None:
+        """One that a pump makes whole in time is whole; one that nobody does is too slow."""
+        self.serve(limits='message_time = "0.5 s"')
+        browser = self.enter()
+        frame = client_frame(TEXT, b"slow")
+        for _ in range(5):
+            browser.say(frame[:3])
+            begun = time.monotonic()
+            self.until(lambda: time.monotonic() > begun + 0.2, "some time passes")  # noqa: B023
+            browser.say(frame[3:])
+            self.settle()
+        self.assertEqual(bytes(self.engine.heard), link_frame(b"slow") * 5)
+        self.assertGreater(self.joint.upwards.messages, 0)
+        self.assertEqual(browser.heard, b"")
+        browser.say(frame[:3])
+        self.until(lambda: browser.heard.endswith(b"TOO_SLOW"), "it is too slow")
+
+
+STREAMS = {
+    "frames": client_frame(TEXT, b"one") + client_frame(TEXT, b"") + client_frame(TEXT, b"three"),
+    "a ping": client_frame(TEXT, b"one") + client_frame(PING, b"?") + client_frame(TEXT, b"two"),
+    "fragments": client_frame(TEXT, b"on", last=False)
+    + client_frame(PING, b"?")
+    + client_frame(0, b"e")
+    + client_frame(TEXT, b"two"),
+    "a close": client_frame(TEXT, b"one") + client_frame(CLOSE, b"\x03\xe8") + b"late",
+    "no UTF-8": client_frame(TEXT, b"one") + client_frame(TEXT, b"\xc3\x28") + b"late",
+    "too long": client_frame(TEXT, b"one") + b"\x81\xff" + (1 << 20).to_bytes(8, "big") + b"mask",
+    "no frame": client_frame(TEXT, b"one") + b"\xff\x00" + b"late",
+}
+ANSWERS = {
+    "frames": link_frame(b"one") + link_frame(b"") + link_frame(b"three"),
+    "no UTF-8": link_frame(b"one") + link_frame(b"\xc3\x28") + link_frame(b"late"),
+    "too long": link_frame(b"one") + (1 << 20).to_bytes(4, "big") + b"late",
+}
+
+
+class StreamTests(SecureTestCase):
+    """Streams of all kinds, cut anywhere: the same bytes arrive, and the same end."""
+
+    def outcome(self, pieces: list[bytes], from_browser: bool) -> tuple[Any, ...]:
+        """Return what becomes of a stream that comes in these pieces."""
+        browser = self.enter(joins=self.with_pumps)
+        for piece in pieces:
+            if from_browser:
+                browser.say(piece)
+            else:
+                self.engine.transport.write(piece)
+            for _ in range(3):
+                self.loop.turn(0.0005)
+                browser.listens()
+        self.settle()
+        found = bytes(self.engine.heard), bytes(browser.heard), browser.ended
+        reset(browser.socket)
+        self.loop.until(lambda: not self.gateway._bridges, "it is gone")
+        return found
+
+    def cuts(self, stream: bytes) -> Iterator[list[bytes]]:
+        """Yield a stream whole, in two pieces, and in crumbs."""
+        yield [stream]
+        for cut in range(1, len(stream), 2 if self.secure_link else 1):
+            yield [stream[:cut], stream[cut:]]
+        yield [stream[at : at + 3] for at in range(0, len(stream), 3)]
+
+    def same(self, streams: dict[str, bytes], from_browser: bool) -> None:
+        self.with_pumps = False
+        with patch.object(performance.pump, "why_not", lambda: "not now"):
+            self.serve()
+            expected = {
+                name: self.outcome([stream], from_browser) for name, stream in streams.items()
+            }
+        self.with_pumps = True
+        self.serve()
+        carried = 0
+        for name, stream in streams.items():
+            for pieces in self.cuts(stream):
+                found = self.outcome(pieces, from_browser)
+                self.assertEqual(found, expected[name], (name, pieces))
+                messages = self.counted("messages_from_browsers")
+                carried += messages
+        self.assertGreater(carried if from_browser else len(self.joints), 0)
+
+    def test_from_a_browser(self) -> None:
+        """Frames, pings, fragments, closes, and what breaks the rules."""
+        self.same(STREAMS, True)
+
+    def test_from_a_backend(self) -> None:
+        """Frames, and what breaks the rules."""
+        self.same(ANSWERS, False)
+
+
+class StreamsInTheClearTests(StreamTests):
+    """The same without TLS."""
+
+    secure = False
+
+
+class StreamsOverTLSLinksTests(StreamTests):
+    """The same with TLS on both sides."""
+
+    secure_link = True
+
+
+class RecordTests(SecureTestCase):
+    """Records of TLS, cut anywhere."""
+
+    def test_cut_at_every_byte(self) -> None:
+        """Two messages and the end of TLS, in two reads: both arrive, and the end does."""
+        self.serve()
+        for size in range(1, 200):
+            browser = self.enter()
+            data = browser.encrypted(client_frame(TEXT, b"one"), client_frame(TEXT, b"two"))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                browser._tls.unwrap()
+            data += browser._out.read()
+            if size > len(data):
+                return
+            for piece in (data[:size], data[size:]):
+                browser.put(piece)
+                for _ in range(3):
+                    self.loop.turn(0.0005)
+            self.until(lambda: browser.ended, "the end")  # noqa: B023
+            self.loop.until(lambda: self.engine.lost, "the link ends as well")
+            self.assertEqual(bytes(self.engine.heard), link_frame(b"one") + link_frame(b"two"))
+        self.fail("the stream is longer than expected")
+
+    def test_damaged(self) -> None:
+        """A record that was changed under way ends the connection; what came before arrives."""
+        self.serve()
+        browser = self.enter()
+        data = browser.encrypted(client_frame(TEXT, b"one"))
+        bad = bytearray(browser.encrypted(client_frame(TEXT, b"two")))
+        bad[-1] ^= 1
+        browser.put(data + bad + browser.encrypted(client_frame(TEXT, b"three")))
+        self.until(lambda: browser.ended, "the end")
+        self.loop.until(lambda: self.engine.lost, "the link ends as well")
+        self.assertEqual(bytes(self.engine.heard), link_frame(b"one"))
+
+
+class PressureTests(SecureTestCase):
+    """Sides that do not read, or read little."""
+
+    MESSAGES = [b"%d:" % number + b"x" * 4000 for number in range(300)]
+
+    def shrink(self) -> None:
+        """Have the system take very little at a time from the gateway, on both sides."""
+        for connection in self.sides():
+            connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * KIB)
+
+    def waiting(self, connection: Any) -> int:
+        return len(connection.dataBuffer) - connection.offset + connection._tempDataLen
+
+    def test_a_backend_that_does_not_read(self) -> None:
+        """The browser is not read any more; what waits is bounded, and all of it arrives."""
+        self.serve()
+        browser = self.enter()
+        self.shrink()
+        ours, link = self.sides()
+        self.engine.transport.stopReading()
+        for each in self.MESSAGES:
+            browser.say(client_frame(TEXT, each))
+            self.loop.turn()
+        most = 0
+        for _ in range(50):
+            self.loop.turn(0.002)
+            browser.listens()
+            most = max(most, self.waiting(link))
+        self.assertNotIn(ours, self.loop.reactor.getReaders())
+        self.assertGreater(most, 0)
+        self.assertLess(most, 4 * 64 * KIB)
+        self.engine.transport.startReading()
+        expected = b"".join(map(link_frame, self.MESSAGES))
+        self.until(lambda: len(self.engine.heard) >= len(expected), "all of it")
+        self.assertEqual(bytes(self.engine.heard), expected)
+        before = self.joint.upwards.messages
+        for number in range(READS):
+            browser.say(client_frame(TEXT, b"%d" % number))
+            expected += link_frame(b"%d" % number)
+            self.until(lambda: len(self.engine.heard) >= len(expected), "it goes on")  # noqa: B023
+        self.assertEqual(bytes(self.engine.heard), expected)
+        self.assertGreater(self.joint.upwards.messages, before)
+
+    def test_a_browser_that_does_not_read(self) -> None:
+        """The same the other way."""
+        self.serve()
+        browser = self.enter()
+        self.shrink()
+        ours, link = self.sides()
+        most = 0
+        for at in range(0, len(self.MESSAGES), 10):
+            self.engine.say(*self.MESSAGES[at : at + 10])
+            self.loop.turn()
+            most = max(most, self.waiting(ours))
+        for _ in range(50):
+            self.loop.turn(0.002)
+            most = max(most, self.waiting(ours))
+        self.assertNotIn(link, self.loop.reactor.getReaders())
+        self.assertGreater(most, 0)
+        self.assertLess(most, 6 * 64 * KIB)
+        expected = b"".join(map(server_frame, self.MESSAGES))
+        self.until(lambda: len(browser.heard) >= len(expected), "all of it")
+        self.assertEqual(bytes(browser.heard), expected)
+        before = self.joint.downwards.messages
+        for number in range(READS):
+            self.engine.say(b"%d" % number)
+            expected += server_frame(b"%d" % number)
+            self.until(lambda: len(browser.heard) >= len(expected), "it goes on")  # noqa: B023
+        self.assertEqual(bytes(browser.heard), expected)
+        self.assertGreater(self.joint.downwards.messages, before)
+
+    def test_both_in_crumbs(self) -> None:
+        """Short writes on both sides, all the time: nothing is lost, and nothing out of order."""
+        self.serve()
+        browser = self.enter()
+        self.shrink()
+        for each in self.MESSAGES:
+            browser.say(client_frame(TEXT, each))
+            self.engine.say(each)
+            self.loop.turn()
+            browser.listens(3000)
+        up = b"".join(map(link_frame, self.MESSAGES))
+        down = b"".join(map(server_frame, self.MESSAGES))
+        self.until(lambda: len(self.engine.heard) >= len(up), "all of it")
+        self.until(lambda: len(browser.heard) >= len(down), "all of it, back")
+        self.assertEqual((bytes(self.engine.heard), bytes(browser.heard)), (up, down))
+        self.assertGreater(self.joint.upwards.messages, 0)
+        self.assertGreater(self.joint.downwards.messages, 0)
+
+
+class PressureInTheClearTests(PressureTests):
+    """The same without TLS."""
+
+    secure = False
+
+
+class EndTests(SecureTestCase):
+    """The end, from either side, and from both at once."""
+
+    def gone(self) -> None:
+        """Wait until nothing is left of the browser; nothing may have been logged as a bug."""
+        self.loop.until(lambda: not self.gateway._bridges, "the browser is gone")
+        self.loop.until(lambda: self.engine.lost, "the link is gone")
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assertIsNone(self.joint.upwards())
+
+    def vanish(self) -> None:
+        """Have the browser cut its connection off, if it has not ended it before."""
+        if self.browser.socket.fileno() >= 0:
+            reset(self.browser.socket)
+
+    def ends(self) -> Iterator[Callable[[], None]]:
+        """Yield what each side may do: cut its connection, with data before that or without."""
+        yield lambda: None
+        yield self.vanish
+        yield lambda: self.browser.socket.close()
+        yield lambda: self.engine.transport.abortConnection()
+        yield lambda: self.engine.transport.loseConnection()
+
+    def test_both_in_mid_call(self) -> None:
+        """Data is under way both ways, and both sides end, in the same turn of the reactor."""
+        self.serve()
+        ends = len(list(self.ends()))
+        for one in range(ends):
+            for other in range(ends):
+                if one == other:
+                    continue
+                browser = self.enter()
+                browser.say(client_frame(TEXT, b"question"))
+                self.engine.say(b"answer", b"another")
+                self.loop.turn(0)
+                browser.say(client_frame(TEXT, b"last question"))
+                self.engine.say(b"last answer")
+                all_ends = list(self.ends())
+                all_ends[one]()
+                all_ends[other]()
+                for _ in range(5):
+                    self.loop.turn(0.001)
+                self.vanish()
+                self.gone()
+
+    def test_a_close_frame(self) -> None:
+        """A closing handshake in the middle: what came before it arrives, and it is answered."""
+        self.serve()
+        browser = self.enter()
+        browser.say(client_frame(TEXT, b"one") + client_frame(CLOSE, b"\x03\xe8"))
+        self.until(lambda: browser.ended, "the end")
+        browser.socket.close()
+        self.gone()
+        self.assertEqual(bytes(self.engine.heard), link_frame(b"one"))
+        self.assertEqual(bytes(browser.heard), b"\x88\x02\x03\xe8")
+
+    def test_we_close(self) -> None:
+        """Once we have begun to close, nothing is carried any more, either way."""
+        self.serve()
+        browser = self.enter()
+        (end,) = self.gateway._bridges
+        browser.say(client_frame(TEXT, b"too late"))
+        self.engine.say(b"too late")
+        end.drain(1)
+        self.until(lambda: browser.heard[:1] == b"\x88", "a close frame")
+        browser.say(client_frame(CLOSE, b"\x03\xe9"))
+        self.until(lambda: browser.ended, "the end")
+        browser.socket.close()
+        self.gone()
+        self.assertEqual((bytes(self.engine.heard), browser.heard.count(b"late")), (b"", 0))
+
+    def test_the_link_comes_back(self) -> None:
+        """A link that breaks is another one afterwards, joined again; nothing sent is lost."""
+        self.serve()
+        browser = self.enter()
+        first = self.joint
+        browser.say(client_frame(TEXT, b"before"))
+        self.until(lambda: self.engine.heard, "it arrives")
+        self.engine.transport.abortConnection()
+        self.loop.until(lambda: self.engine.lost, "the link breaks")
+        self.until(lambda: first.upwards() is None and len(self.engines) >= 1, "it is noticed")
+        browser.say(client_frame(TEXT, b"meanwhile"))
+        self.until(lambda: len(self.engines) == 2, "another link")
+        self.until(lambda: bytes(self.engine.heard) == link_frame(b"meanwhile"), "what has waited")
+        self.engine.say(b"I am back")
+        self.until(lambda: len(self.joints) == 2, "joined again")
+        browser.say(client_frame(TEXT, b"after"))
+        self.until(lambda: self.engine.heard.endswith(b"after"), "it goes on")
+        self.assertEqual(self.joint.upwards.messages, 1)
+        self.assertEqual(browser.heard, server_frame(b"I am back"))
+
+    def test_a_half_closed_backend(self) -> None:
+        """A backend's FIN behind its last frames: they arrive, and the link comes back."""
+        self.serve()
+        browser = self.enter()
+        self.engine.say(b"last", b"words")
+        self.engine.transport.loseWriteConnection()
+        self.until(lambda: len(self.engines) == 2, "another link")
+        self.assertEqual(browser.heard, server_frame(b"last") + server_frame(b"words"))
+
+
+class LadderTests(SecureTestCase):
+    """When there are pumps."""
+
+    def test_rungs(self) -> None:
+        """Only ``full`` has them."""
+        for rung in ("stock", "portable", "full"):
+            self.joints.clear()
+            self.serve(rung)
+            self.enter(joins=False)
+            self.assertEqual(len(self.joints), int(rung == "full"), rung)
+        self.assertIn(
+            "pumps from socket to socket", [each.name for each in performance.steps("full")]
+        )
+
+    def test_not_to_be_had(self) -> None:
+        """Without them messages go on as before, and it is said once why."""
+        self.patch(pump, "why_not", lambda: "there is no compiler")
+        with capturedLogs() as events:
+            self.serve()
+            browser = self.enter(joins=False)
+        told = [(each["step"], each["missing"]) for each in events if "step" in each]
+        self.assertIn(("pumps from socket to socket", "there is no compiler"), told)
+        self.assertEqual(self.joints, [])
+        browser.say(client_frame(TEXT, b"on foot"))
+        self.until(lambda: bytes(self.engine.heard) == link_frame(b"on foot"), "it arrives")
+
+    def test_with_the_codec_in_python(self) -> None:
+        """A pump takes readers in Python as well."""
+        self.patch(hotpath, "FRAMED_A_TURN", 16)
+        self.patch(performance.wsframes, "_BEST", PORTABLE)
+        self.serve()
+        browser = self.enter()
+        browser.say(client_frame(TEXT, b"slowly") * 3)
+        self.engine.say(b"but surely")
+        self.until(lambda: bytes(self.engine.heard) == link_frame(b"slowly") * 3, "it arrives")
+        self.until(lambda: browser.heard == server_frame(b"but surely"), "the answer as well")
+        self.assertEqual((self.joint.upwards.messages, self.joint.downwards.messages), (3, 1))
+
+    def test_others_transports(self) -> None:
+        """Where anything in between is of another kind, nobody is joined, and all goes on."""
+        self.patch(pump, "LeanTLSProtocol", type("Another", (), {}))
+        self.serve()
+        browser = self.enter(joins=False)
+        self.assertEqual(self.joints, [None])
+        browser.say(client_frame(TEXT, b"as ever"))
+        self.until(lambda: bytes(self.engine.heard) == link_frame(b"as ever"), "it arrives")

@@ -35,7 +35,8 @@ class _Answer(msgspec.Struct, gc=False):
     sid: object = msgspec.field(name="@SESSION", default=None)  # an answer may have any
 
 
-_read_request = reader(_Request)
+read_request = reader(_Request)
+"""Reads what a browser's message has for its number; it raises as `request_id` does."""
 _read_answer = reader(_Answer)
 
 
@@ -46,7 +47,7 @@ def request_id(payload: bytes) -> int | None:
     Raises:
         NoObject: it is no JSON object, or its ``@MSGID`` is no number of this dialect.
     """
-    return _read_request(payload).own_id
+    return read_request(payload).own_id
 
 
 def is_answer(payload: bytes) -> bool:
@@ -113,7 +114,7 @@ class BackendV1(Conversation):
         return request_id(entry.payload)
 
     def read(self, payload: bytes) -> Said:
-        if not is_utf8(payload):
+        if not payload.isascii() and not is_utf8(payload):
             raise BackendError("the backend sent text that is no UTF-8")
         try:
             said = _read_answer(payload)

@@ -87,12 +87,14 @@ class BackendV2(Conversation):
     def order(self, session: Session, entry: Entry, now: float) -> bytes:
         ttl = int((entry.deadline - now) * 1000.0 + 0.5) or 1
         more = b',"bin":true' if entry.is_binary else b""
-        sid = session.sid.encode("ascii")
+        sid = session.sid_bytes
         if entry.wants_result:
             if entry.is_safe:
                 more = b',"repeat":"safe"' + more
+            self._last = entry.call = call = self._last + 1
+            self._calls[call] = (session, entry)
             return b'{"type":"request","id":%d,"sid":"%b","key":"%b.%d","ttl":%d%b}\n%b' % (
-                self._asked(session, entry),
+                call,
                 sid,
                 sid,
                 entry.n,
@@ -133,7 +135,7 @@ class BackendV2(Conversation):
         if end < 0:
             raise BackendError(f"{kind} without a payload")
         body = payload[end + 1 :]
-        is_text = header.bin or is_utf8(body)
+        is_text = header.bin or body.isascii() or is_utf8(body)
         if kind == "push":
             return self._push(header, body) if is_text else Stray("shapeless")
         asked = self._calls.pop(header.id, None)

@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 import msgspec
 
-from orion_twisted.core.backend_v1 import is_answer, request_id
+from orion_twisted.core.backend_v1 import is_answer, read_request
 from orion_twisted.core.errors import Outcome
 from orion_twisted.core.ledger import Entry
 from orion_twisted.core.members import NoObject
@@ -70,7 +70,7 @@ def read(message: bytes, is_binary: bool) -> int | None:
     if is_binary:
         return None
     try:
-        return request_id(message)
+        return read_request(message).own_id
     except NoObject:
         return None
 

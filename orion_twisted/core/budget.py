@@ -51,9 +51,9 @@ class Budget:
         each: Budget | None = self
         turned: list[Budget] | None = None
         while each is not None:
-            each.messages += messages
-            each.bytes += size
-            is_over = each.bytes >= each._most_bytes or each.messages >= each._most_messages
+            each.messages = count = each.messages + messages
+            each.bytes = much = each.bytes + size
+            is_over = much >= each._most_bytes or count >= each._most_messages
             if is_over is not each._is_over:
                 each._is_over = is_over
                 turned = [each, *(turned or ())]

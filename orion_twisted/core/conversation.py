@@ -122,11 +122,11 @@ class Conversation(ABC):
         return None
 
     def _asked(self, session: Session, entry: Entry) -> int:
-        self._last += 1
+        self._last = call = self._last + 1
         if entry.wants_result:  # what is said of a notification is dropped, if it ever comes
-            entry.call = self._last
-            self._calls[self._last] = (session, entry)
-        return self._last
+            entry.call = call
+            self._calls[call] = (session, entry)
+        return call
 
     def _stray(self, call: int) -> Stray:
         return Stray("late" if 0 < call <= self._last else "unknown")

@@ -97,6 +97,7 @@ class Session:
         self, sid: str, terms: Terms, budget: Budget, now: float, subject: str | None = None
     ) -> None:
         self.sid = sid
+        self.sid_bytes = sid.encode("ascii")
         self.subject = subject
         self.terms = terms
         self.life = Life.DETACHED
@@ -107,7 +108,8 @@ class Session:
         self._budget = budget
         self._most_entries = 2 * terms.window + MOST_ASIDES
         self._keys: list[str] = []  # the last one given out, and the one before while it is good
-        self._asides: deque[Item] = deque(maxlen=MOST_ASIDES)
+        self.asides: deque[Item] = deque(maxlen=MOST_ASIDES)
+        """What is to be said on this socket only."""
         self._told = 0  # the highest n that the browser knows to have arrived
         self._ack_at: float | None = None  # from then on it is due
         self._ack_is_due = False
@@ -152,9 +154,9 @@ class Session:
         self.generation += 1
         # None of them is empty: a session without a key is not to be had by showing nothing.
         self._keys = [each for each in (key, shown) if each]
-        self._asides.clear()
+        self.asides.clear()
         self._ends_at = None
-        self._all_told()
+        self.ack_to_tell()
         self.acknowledge(seen)
         self.outbox.attach()
         return not self.outbox.lost
@@ -167,8 +169,9 @@ class Session:
         """Take note that the socket is gone."""
         self._turn(Turn.DETACH)
         self._ends_at = now + self.terms.ttl
-        self._forget_ack()
-        self._asides.clear()
+        self._ack_at = None
+        self._ack_is_due = self.owes_ack = False
+        self.asides.clear()
         self.outbox.detach()
 
     def end(self) -> int:
@@ -180,7 +183,7 @@ class Session:
             entry.outcome = None  # which knows its entry: a cycle, with all of its payload
         self.ledger = Ledger()
         self.outbox.clear()
-        self._asides.clear()
+        self.asides.clear()
         self._ends_at = self._given_up_at = self._ack_at = self._no_deadline_before = None
         return pending
 
@@ -262,7 +265,7 @@ class Session:
     def aside(self, item: Item) -> None:
         """Say something on this socket only."""
         if self.life is Life.ATTACHED:
-            self._asides.append(item)
+            self.asides.append(item)
 
     def acknowledge(self, s: int) -> None:
         """
@@ -273,19 +276,20 @@ class Session:
         """
         if s > self.outbox.highest:
             raise BadMessage(f"{s} acknowledged of {self.outbox.highest}")
+        forget = self.ledger.forget
         for entry in self.outbox.acknowledge(s):
-            self.ledger.forget(entry)
+            forget(entry)
 
     # To the browser
 
     def has_news(self) -> bool:
         """Say whether there is anything to write to the socket."""
-        return bool(self.outbox.unwritten or self._asides or self._ack_is_due)
+        return bool(self.outbox.unwritten or self.asides or self._ack_is_due)
 
     def next_for_browser(self) -> Item | None:
         """Return what is to be written to the socket next, or None."""
-        if self._asides:
-            return self._asides.popleft()
+        if self.asides:
+            return self.asides.popleft()
         if self.terms.keeps:
             return self.outbox.next_unwritten()
         item = self.outbox.drop_next()
@@ -298,16 +302,10 @@ class Session:
         highest = self.ledger.highest
         if highest == self._told:
             return 0
-        self._all_told()
-        return highest
-
-    def _all_told(self) -> None:
-        self._told = self.ledger.highest
-        self._forget_ack()
-
-    def _forget_ack(self) -> None:
+        self._told = highest
         self._ack_at = None
         self._ack_is_due = self.owes_ack = False
+        return highest
 
     def is_ack_due(self, now: float) -> bool:
         """Say whether the browser has to be told alone, since no frame carries it."""
@@ -359,7 +357,9 @@ class Session:
 
     def answered(self, entry: Entry, payload: bytes, is_binary: bool, ok: bool) -> None:
         """Take the answer to a message, which is still SENT."""
-        self._done(entry, Item(RESULT, entry, payload, is_binary, ok))
+        self.ledger.done(entry)
+        entry.outcome = item = Item(RESULT, entry, payload, is_binary, ok)
+        self.outbox.add(item, entry.size)
 
     def fail(self, entry: Entry, outcome: Outcome, why: str = "") -> Item:
         """Give a message a failure as its outcome."""
@@ -370,7 +370,7 @@ class Session:
     def _done(self, entry: Entry, item: Item) -> None:
         self.ledger.done(entry)
         entry.outcome = item
-        self.outbox.add(item, freed=entry.size)
+        self.outbox.add(item, entry.size)
 
     def push(self, payload: bytes, is_binary: bool) -> None:
         """Take what the backend says on its own."""
@@ -391,7 +391,7 @@ class Session:
             at = self._given_up_at if at is None else min(at, self._given_up_at)
         return at
 
-    def wakes_before(self, instant: float) -> bool:
+    def may_wake_before(self, instant: float) -> bool:
         """Say, for the price of a look, whether `wake_at` may be before an instant."""
         deadline, ack = self._no_deadline_before, self._ack_at
         return (

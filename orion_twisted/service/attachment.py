@@ -83,10 +83,10 @@ class Attachment(BrowserEnd):
         """Write as much as goes in one piece, and return its size; a smaller one was the last."""
         messages: list[tuple[bytes, bool]] = []
         size = 0
-        while size < AT_ONCE:
+        asides, unwritten = session.asides, session.outbox.unwritten
+        while size < AT_ONCE and (unwritten or asides):
             item = session.next_for_browser()
-            if item is None:
-                break
+            assert item is not None
             message = self._write(session, item)
             if item.s and item.entry is not None:
                 self._sessions.outcome(item)
@@ -115,18 +115,13 @@ class Attachment(BrowserEnd):
     def browser_rests(self) -> None:
         live = self._live
         if live is not None:
-            live.pump()
-            if live.session.has_news():
+            line, session = live.line, live.session
+            if line is not None and session.ledger.waiting:
+                line.wants(live)
+            if session.has_news():
                 self.deliver()
-            else:
-                live.settle()
-
-    def _take(self, live: LiveSession, entry: Entry, now: float) -> None:
-        """Hand a message to the session, and read no more if there is no room for more."""
-        live.take(entry, now)
-        session = live.session
-        if not session.has_room() and not session.may_read_browser:
-            live.settle_anew()
+            elif not live.had_room:
+                live.settle()  # there may be some now, by what the browser has acknowledged
 
     def _settle(self) -> None:
         if self._live is not None:
@@ -230,7 +225,7 @@ class AttachmentV1(Attachment):
         repeat = self._numbers.look(entry)
         if repeat is browser_v1.Repeat.NEW:
             self._numbers.opened(entry)
-            self._take(live, entry, now)
+            live.take(entry, now)
         elif repeat is browser_v1.Repeat.REUSED:
             session.aside(failure(entry, Outcome.REUSED_ID))
 
@@ -300,7 +295,7 @@ class AttachmentV2(Attachment):
                 deadline=now
                 + (session.terms.deadline if ttl is None else min(ttl, MAX_TTL) / 1000.0),
             )
-            self._take(live, entry, now)
+            live.take(entry, now)
         elif kind == "bye":
             live.pump()  # what came before it, perhaps in the same read, is not taken back
             self._live = None

@@ -179,7 +179,10 @@ class BrowserEnd(ABC):
     def _send(self, payload: bytes, is_binary: bool) -> None:
         """Send the browser, which is there, a message."""
         assert self._browser is not None
-        self._goes(1, len(payload))
+        if self._idle_timer is not None:
+            self._last_message = self._clock.seconds()
+        self._traffic.messages_to_browsers += 1
+        self._traffic.bytes_to_browsers += len(payload)
         self._browser.send(payload, is_binary)
 
     def _send_all(self, messages: list[tuple[bytes, bool]]) -> None:

@@ -302,7 +302,8 @@ class Line:
 
     def link_rests(self) -> None:
         self._is_reading = False
-        self._tell_news()
+        if self._has_news:
+            self._tell_news()
 
     def _tell_news(self) -> None:
         while self._has_news:

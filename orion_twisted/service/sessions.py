@@ -79,7 +79,8 @@ class LiveSession:
         self._timer: IDelayedCall | None = None
         self._timer_at = inf
         self._look: IDelayedCall | None = None
-        self._had_room = False
+        self.had_room = False
+        """Whether there was room for all when that was last looked at, so that all are read."""
 
     def start(self) -> None:
         """Find a line: from now on messages may go both ways."""
@@ -101,7 +102,7 @@ class LiveSession:
         recovered = self.session.attach(key, shown, seen)
         self._sessions.attached(self)
         before, self._socket = self._socket, socket
-        self._had_room = False
+        self.had_room = False
         if before is not None:
             before.superseded()
         return recovered
@@ -111,7 +112,7 @@ class LiveSession:
         if self._socket is not socket:
             return
         self._socket = None
-        self._had_room = False
+        self.had_room = False
         self.session.detach(self._clock.seconds())
         self._sessions.detached(self)
         self.settle()
@@ -121,14 +122,19 @@ class LiveSession:
 
     def take(self, entry: Entry, now: float) -> None:
         """
-        Take a message of the browser.
+        Take a message of the browser, and read no more where there is no room for more.
 
         Raises:
             BadMessage: it cannot be of this session.
         """
-        self.session.take(entry, now)
-        if self.session.wakes_before(self._timer_at):
+        session = self.session
+        session.take(entry, now)
+        if session.may_wake_before(self._timer_at):
             self.arm()
+        if not session.has_room():
+            self.had_room = False  # the link is looked at when the whole read is here
+            if not session.may_read_browser:
+                self.settle()
 
     def pump(self) -> None:
         """Send the line what waits for it."""
@@ -163,9 +169,9 @@ class LiveSession:
         session, socket, line = self.session, self._socket, self.line
         # Asked after each message; nearly always there is room, and was before.
         has_room = session.has_room() and (socket is None or not socket.is_full)
-        if has_room and self._had_room:
+        if has_room and self.had_room:
             return
-        self._had_room = has_room
+        self.had_room = has_room
         if line is not None:
             line.settle(self)
         if socket is not None:
@@ -178,7 +184,7 @@ class LiveSession:
 
     def settle_anew(self) -> None:
         """Look once more at who is to be read, though nothing has changed for the session."""
-        self._had_room = False
+        self.had_room = False
         self.settle()
 
     def _has_room(self) -> None:

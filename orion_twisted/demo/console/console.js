@@ -65,7 +65,7 @@ async function act(body, onRefusal = () => {}) {
 function hear(event) {
   if (open === null || event?.document !== open.id) return;
   if (event.event === "deleted") {
-    notify(`“${open.name}” has been deleted.`);
+    say(`“${open.name}” has been deleted`);
     setOpen(null);
     list();
   } else if (event.event === "applied" && event.client !== client) {

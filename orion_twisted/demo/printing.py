@@ -21,6 +21,8 @@ MAX_SHEETS = 500
 """Pages of one PDF."""
 MAX_WORK = 500_000
 """Drawing commands of one PDF: seconds of the printing thread."""
+MAX_DECODED = 64_000_000
+"""Pixels of all images of one PDF, which are decoded in that thread, each once."""
 
 
 @frozen
@@ -128,6 +130,7 @@ class _Printer:
         self._saved: list[_Style] = []
         self._path: Any = None
         self._failed: set[str] = set()
+        self._decoded = 0  # pixels
 
     def draw(self, commands: list[Command]) -> None:
         """Carry out the commands of one page."""
@@ -218,7 +221,13 @@ class _Printer:
 
         try:
             reader = ImageReader(BytesIO(self._contents[asset]))
+            width, height = reader.getSize()
+            self._decoded += width * height
+            if self._decoded > MAX_DECODED:
+                raise CommandRefused(f"the images of a PDF have {MAX_DECODED} pixels at most")
             reader.getRGBData()  # decoded here, where nothing is begun yet
+        except CommandRefused:
+            raise
         except Exception:  # whatever a decoder of strangers' bytes may come upon
             self._failed.add(asset)
             return

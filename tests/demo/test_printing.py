@@ -260,6 +260,21 @@ class BoundTests(SynchronousTestCase):
         )
         self.assertRaises(CommandRefused, job, document, "all")
 
+    def test_pixels(self) -> None:
+        """All images of a PDF have MAX_DECODED pixels at most; one shown twice counts once."""
+        place = {"kind": "image", "x": 0, "y": 0, "width": 9, "height": 9}
+        ids = ["a" * 64, "b" * 64, "a" * 64]
+        document = edited(
+            *(insert({**place, "id": f"i{n}", "asset": each}) for n, each in enumerate(ids))
+        )
+        assets = {each: mock.Mock(id=each, width=40, height=20) for each in ids}
+        contents = dict.fromkeys(ids, picture(width=40, height=20))
+        self.patch(printing, "MAX_DECODED", 1_600)
+        print_pdf(job(document, None), assets, contents)
+        self.patch(printing, "MAX_DECODED", 1_599)
+        with self.assertRaises(CommandRefused):
+            print_pdf(job(document, None), assets, contents)
+
     def test_work(self) -> None:
         """A PDF that takes more than MAX_WORK drawing commands is not printed."""
         document = edited(insert(BOX))

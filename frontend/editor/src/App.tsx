@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "react";
 import { Stage } from "./canvas/Stage";
+import { isRefused } from "./connection/words";
 import { ExportSheet } from "./panels/ExportSheet";
 import { Grid } from "./panels/Grid";
 import { NewSheet } from "./panels/NewSheet";
@@ -69,18 +70,18 @@ function Empty() {
   const t = useText();
   const workspace = useWorkspace();
   const trouble = useView((view) => view.trouble);
-  const refused = useView((view) => view.refusedByGateway);
-  const phase = useView((view) => view.link.phase);
-  const isRefused = refused && phase !== "online";
+  const refused = useView((view) => isRefused(view.link));
+  // A page is not told why a WebSocket does not open: it may be that no gateway is there, or a 403.
+  const unanswered = useView(({ link }) => link.phase !== "online" && link.attempt >= 3);
   return (
     <section className="desk empty-desk" aria-label={t("pageCanvas")}>
-      {isRefused ? (
+      {refused ? (
         <div>
           <h2>{t("notLetIn")}</h2>
           <p>{t("letInByShop")}</p>
         </div>
       ) : trouble.kind === "opening" ? (
-        <p className="quiet">{t("opening")}</p>
+        <p className="quiet">{t(unanswered ? "unanswered" : "opening")}</p>
       ) : (
         <div>
           <h2>{trouble.kind === "gone" ? t("gone") : t("nothingOpen")}</h2>

@@ -1,6 +1,6 @@
 /** Puts the parts together: the gateway, the shop around us, the workspace and its window. */
 
-import { OrionClient, type State } from "@orion-bridge/client";
+import { OrionClient } from "@orion-bridge/client";
 import type { Frame } from "@orion-bridge/client/frame";
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
@@ -29,7 +29,6 @@ async function main(): Promise<void> {
   if (strange) workspace.toast({ key: "strangeFrame" }, "warning");
   const shop = frame && embed(workspace, frame);
   if (frame) workspace.view.set({ shop: frame.shop });
-  watchRefusals(workspace, place.path);
   listenToKeys(workspace, window);
   keepOverReload(workspace);
   createRoot(document.getElementById("editor")!).render(<App workspace={workspace} shop={shop} />);
@@ -52,23 +51,6 @@ function connect(path: string, frame: Frame | null, token: string | null): Orion
       ? {}
       : { getToken: () => token };
   return new OrionClient(path, ours);
-}
-
-/** A gateway that refuses us does so each time: find out whether it does, once the first try has failed. */
-function watchRefusals(workspace: Workspace, path: string): void {
-  let hasBeenIn = false;
-  let phase: State["phase"] | null = null;
-  workspace.engine.link.on("state", (link) => {
-    if (link.phase === phase) return;
-    phase = link.phase;
-    if (phase === "online") {
-      hasBeenIn = true;
-      workspace.view.set({ refusedByGateway: false });
-    } else if (!hasBeenIn && (phase === "waiting" || phase === "closed"))
-      void start.isRefused(path).then((refused) => {
-        if (!hasBeenIn) workspace.view.set({ refusedByGateway: refused });
-      });
-  });
 }
 
 function keepOverReload(workspace: Workspace): void {

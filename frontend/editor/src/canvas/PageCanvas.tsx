@@ -45,7 +45,7 @@ export function PageCanvas({ scale }: { scale: number }) {
     return () => cancelAnimationFrame(frame);
   }, [workspace, report, page, row, hidden, scale, ratio, drawn]);
 
-  return <canvas ref={canvas} role="img" aria-label={t("drawingOfPage")} />;
+  return <canvas ref={canvas} lang="en" role="img" aria-label={t("drawingOfPage")} />;
 }
 
 /** Device pixels of a CSS pixel, when the window moves to another screen, too. */

@@ -5,7 +5,8 @@ import { find } from "../model/changes";
 import { tidy } from "../model/geometry";
 import type { TextObject } from "../model/types";
 import { useText, useWorkspace } from "../workspace/use";
-import { fontOf, LINE_HEIGHT } from "./draft";
+import { LINE_HEIGHT } from "./draft";
+import { fontOf } from "./fonts";
 
 export function TextField({ object, scale }: { object: TextObject; scale: number }) {
   const t = useText();

@@ -1,6 +1,7 @@
 /** The engine's drawing commands on a canvas. */
 
 import type { CanvasCommand } from "../engine/messages";
+import { withFamily } from "./fonts";
 
 /** What draws an asset's name; undefined while it is not there. */
 export type Images = (asset: string) => CanvasImageSource | undefined;
@@ -37,7 +38,6 @@ const PROPERTIES: ReadonlySet<string> = new Set([
   "lineWidth",
   "lineCap",
   "lineJoin",
-  "font",
   "textAlign",
   "textBaseline",
   "globalAlpha",
@@ -58,6 +58,7 @@ export function run(
     if (!command) return;
     const [name, ...values] = command;
     if (METHODS.has(name)) (target[name] as (...args: unknown[]) => void).apply(context, values);
+    else if (name === "font") context.font = withFamily(String(values[0]));
     else if (PROPERTIES.has(name)) target[name] = values[0];
     else if (name === "drawImage") drawImage(context, values, images);
   }

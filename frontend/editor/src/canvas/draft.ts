@@ -3,6 +3,7 @@
 import { filled } from "../model/binding";
 import type { PageObject, Table, TextObject } from "../model/types";
 import { type Images, placeholder } from "./commands";
+import { fontOf } from "./fonts";
 
 type Context = CanvasRenderingContext2D;
 
@@ -83,11 +84,6 @@ function drawText(context: Context, object: TextObject, text: string): void {
   const lines = wrapped(text, width, (part) => context.measureText(part).width, room);
   for (const [number, line] of lines.entries())
     context.fillText(line, x, size * (ASCENT + LINE_HEIGHT * number));
-}
-
-export function fontOf(object: TextObject, scale = 1): string {
-  const italic = object.italic ? "italic " : "";
-  return `${italic}${object.weight} ${object.size * scale}px ${object.font}`;
 }
 
 /** Break text into at most `room` lines: at blanks, or anywhere in too long a word. */

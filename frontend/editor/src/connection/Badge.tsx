@@ -9,14 +9,13 @@ export function Badge() {
   const workspace = useWorkspace();
   const link = useView((view) => view.link);
   const waiting = useView((view) => view.unapplied);
-  const refused = useView((view) => view.refusedByGateway);
   const now = useSeconds(link.phase === "waiting");
   const unfinished = useView((view) => view.unfinished);
   // What is still under the hand is not being sent.
   const sending = waiting - (unfinished ? 1 : 0);
   const online = link.phase === "online";
   const late = useLate(online && sending > 0);
-  const { tone, said, canRetry } = badgeOf(link, online ? sending : waiting, refused, now);
+  const { tone, said, canRetry } = badgeOf(link, online ? sending : waiting, now);
   // An edit that is applied in the blink of an eye is nothing to blink about.
   const calm = tone === "busy" && online && !late;
   return (

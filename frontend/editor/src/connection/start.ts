@@ -69,19 +69,3 @@ export function writeAddress(document: number): void {
 export function numberOf(text: string | null | undefined): number | null {
   return text && /^\d{1,15}$/.test(text) ? Number(text) : null;
 }
-
-/**
- * Whether the gateway refuses us: a page cannot see why a WebSocket did not open, but it can ask by HTTP
- * what is answered there.
- */
-export async function isRefused(path: string): Promise<boolean> {
-  try {
-    const { status } = await fetch(path, {
-      cache: "no-store",
-      signal: AbortSignal.timeout(5_000),
-    });
-    return status === 401 || status === 403;
-  } catch {
-    return false;
-  }
-}

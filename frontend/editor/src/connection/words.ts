@@ -14,11 +14,16 @@ export interface Shown {
   readonly canRetry: boolean;
 }
 
+/** The gateway lets nobody in without a token, or not with this one. */
+export function isRefused(link: State): boolean {
+  return link.phase === "closed" && link.code === UNAUTHORIZED;
+}
+
 /**
  * @param waiting edits that the engine has not applied yet
  * @param now in milliseconds since the epoch
  */
-export function badgeOf(link: State, waiting: number, refused: boolean, now: number): Shown {
+export function badgeOf(link: State, waiting: number, now: number): Shown {
   switch (link.phase) {
     case "online":
       return waiting
@@ -27,7 +32,6 @@ export function badgeOf(link: State, waiting: number, refused: boolean, now: num
     case "connecting":
       return { tone: "busy", said: { key: "connecting" }, canRetry: false };
     case "waiting": {
-      if (refused) return { tone: "bad", said: { key: "letInByShop" }, canRetry: true };
       const seconds = Math.max(0, Math.ceil(((link.retryAt ?? now) - now) / 1000));
       return {
         tone: "busy",
@@ -43,8 +47,7 @@ export function badgeOf(link: State, waiting: number, refused: boolean, now: num
     case "closed":
       if (link.code === SUPERSEDED)
         return { tone: "bad", said: { key: "superseded" }, canRetry: true };
-      if (refused || link.code === UNAUTHORIZED)
-        return { tone: "bad", said: { key: "letInByShop" }, canRetry: true };
+      if (isRefused(link)) return { tone: "bad", said: { key: "letInByShop" }, canRetry: true };
       return {
         tone: "bad",
         said: { key: "closed", values: { code: link.code ?? 0, count: waiting } },

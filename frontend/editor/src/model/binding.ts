@@ -2,7 +2,8 @@
 
 import type { PageObject, Table } from "./types";
 
-const FIELD = /\{\{([^{}]*)\}\}/g;
+// As the engine has it: names are taken as they are written.
+const FIELD = /\{\{(.*?)\}\}/gs;
 
 export function isBound(object: PageObject): boolean {
   return "text" in object && object.text.includes("{{");
@@ -13,7 +14,7 @@ export function filled(text: string, table: Table | null, row: number | null): s
   const values = row === null ? undefined : table?.rows[row];
   if (!values) return text;
   return text.replace(FIELD, (whole, name: string) => {
-    const column = table!.columns.indexOf(name.trim());
+    const column = table!.columns.indexOf(name);
     return column < 0 ? whole : (values[column] ?? "");
   });
 }

@@ -35,7 +35,11 @@ export function PageFields({ page }: { page: Page }) {
         <ul className="objects">
           {[...page.objects].reverse().map((object) => (
             <li key={object.id}>
-              <button type="button" onClick={() => workspace.select([object.id])}>
+              <button
+                type="button"
+                aria-label={t("selectObject", { name: nameOf(object, t) })}
+                onClick={() => workspace.select([object.id])}
+              >
                 <Icon name={object.kind} />
                 <span>{nameOf(object, t)}</span>
               </button>

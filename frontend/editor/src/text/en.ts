@@ -29,6 +29,7 @@ export const en = {
   create: "Create",
   loading: "Loading…",
   opening: "Opening…",
+  unanswered: "The gateway does not answer, or does not let this page in. We keep trying.",
   noDocuments: "There are no documents yet.",
   nothingOpen: "No document is open",
   gone: "This document is not there any more",
@@ -125,6 +126,7 @@ export const en = {
   imageFailed: "The image could not be put in: {reason}",
   replaceImage: "Replace image",
   objectsOnPage: "Objects on the page",
+  selectObject: "Select {name}",
   noObjects: "There is nothing on this page yet.",
   objectsSelected: "{count} object|{count} objects",
   drawingOfPage: "Drawing of the page",
@@ -217,5 +219,5 @@ export const en = {
   closed: "Disconnected ({code})",
   tryNow: "Now",
   notLetIn: "This editor is opened from a shop",
-  letInByShop: "The gateway asks for a token, which the shop's page gives",
+  letInByShop: "The gateway asks for a token, which the shop gives",
 } as const;

@@ -28,6 +28,7 @@ export const ko: Readonly<Record<keyof typeof en, string>> = {
   create: "만들기",
   loading: "불러오는 중…",
   opening: "여는 중…",
+  unanswered: "게이트웨이가 응답하지 않거나 이 페이지를 허용하지 않습니다. 계속 시도합니다.",
   noDocuments: "아직 문서가 없습니다.",
   nothingOpen: "열린 문서가 없습니다",
   gone: "문서가 더 이상 없습니다",
@@ -119,6 +120,7 @@ export const ko: Readonly<Record<keyof typeof en, string>> = {
   imageFailed: "이미지를 넣지 못했습니다: {reason}",
   replaceImage: "이미지 바꾸기",
   objectsOnPage: "페이지의 개체",
+  selectObject: "{name} 선택",
   noObjects: "이 페이지는 아직 비어 있습니다.",
   objectsSelected: "개체 {count}개",
   drawingOfPage: "페이지 그림",
@@ -206,5 +208,5 @@ export const ko: Readonly<Record<keyof typeof en, string>> = {
   closed: "연결 끊김 ({code})",
   tryNow: "지금",
   notLetIn: "이 편집기는 쇼핑몰에서 엽니다",
-  letInByShop: "게이트웨이가 쇼핑몰 페이지에서 주는 토큰을 요구합니다",
+  letInByShop: "게이트웨이가 쇼핑몰이 주는 토큰을 요구합니다",
 };

@@ -33,8 +33,6 @@ export interface Progress {
 
 export interface View {
   readonly link: LinkState;
-  /** The gateway lets nobody in without a token, or not with this one. */
-  readonly refusedByGateway: boolean;
   readonly shop: string | null;
   readonly language: Language;
   readonly documents: readonly Listing[] | null;
@@ -67,7 +65,6 @@ export interface View {
 }
 
 export const NOTHING: Omit<View, "link" | "language"> = {
-  refusedByGateway: false,
   shop: null,
   documents: null,
   report: null,

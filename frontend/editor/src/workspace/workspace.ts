@@ -294,6 +294,7 @@ export class Workspace {
     this.commit();
     const { talk } = this;
     if (!talk) return;
+    this.outdateToasts();
     try {
       const step = this.history.step(talk.shown, direction);
       if (!step) return;
@@ -309,6 +310,7 @@ export class Workspace {
   private doEdit(label: TextKey, changes: readonly Change[]): boolean {
     const { talk } = this;
     if (!talk || !changes.length) return false;
+    this.outdateToasts();
     try {
       changed(talk.shown, changes);
       this.history.note(talk.shown, { label, changes });
@@ -350,6 +352,13 @@ export class Workspace {
     const toasts = [...this.state.toasts, { id, said, tone, undo }].slice(-3);
     this.view.set({ toasts });
     setTimeout(() => this.forget(id), tone === "warning" ? 2 * TOAST_LIFE : TOAST_LIFE);
+  }
+
+  /** What a message offers to undo is no longer the last thing that was done. */
+  private outdateToasts(): void {
+    const { toasts } = this.state;
+    if (toasts.some(({ undo }) => undo))
+      this.view.set({ toasts: toasts.map((each) => ({ ...each, undo: false })) });
   }
 
   forget(id: number): void {

@@ -88,10 +88,18 @@ class Dialect(ABC):
         except EngineError as error:
             reply(_refused(error))
             return
+        except Exception as bug:  # others share the link: it costs this request, and no more
+            self._log.failure("bug in {command}", command=_name_of(message))
+            reply(_refused(bug))
+            return
         if isinstance(answer, Answer):
             reply(answer)
         else:
             _reply_later(answer, reply, self._log)
+
+
+def _name_of(message: object) -> str:
+    return str(message.get("cmd"))[:40] if isinstance(message, dict) else "nothing"
 
 
 def _reply_later(answer: Deferred[Answer], reply: Callable[[Answer], None], log: Logger) -> None:

@@ -106,14 +106,14 @@ class LiveDocuments:
                 stored.since_fold,
             )
             self._loaded[document_id] = live
-            self._shrink(document_id)
+            self._shrink(live)
         self._loaded.move_to_end(document_id)
         return live
 
-    def _shrink(self, keep: int) -> None:
-        idle = [each.id for each in self._loaded.values() if not each.people and each.id != keep]
-        for document_id in idle[: max(0, len(idle) - MAX_LOADED)]:
-            del self._loaded[document_id]
+    def _shrink(self, keep: Live | None = None) -> None:
+        idle = [each for each in self._loaded.values() if not each.people and each is not keep]
+        for live in idle[: max(0, len(idle) - MAX_LOADED)]:
+            del self._loaded[live.id]
 
     def join(self, live: Live, session: Session) -> None:
         """Have a session told of a document's changes, or raise CommandRefused."""
@@ -135,6 +135,7 @@ class LiveDocuments:
             return
         self._forget(live, session)
         self._tell_people(live, len(live.people))
+        self._shrink()
 
     def _forget(self, live: Live, session: Session) -> None:
         del live.people[session]
@@ -163,6 +164,7 @@ class LiveDocuments:
                     self._forget(live, session)
         for live in left:  # once for each, however many have gone
             self._tell_people(live, len(live.people))
+        self._shrink()
 
     def opened_on(self, link: Link) -> list[int]:
         """Return the ids of the documents that sessions of a link have open."""

@@ -286,6 +286,9 @@ class PeopleTests(LiveTestCase):
         for number in (2, 3, 4, 5, 6, 2):
             self.kim.done("save", document=number)
         self.assertEqual(list(self.engine.documents._loaded), [1, 5, 6, 2])
+        for each in (self.kim, self.lee):
+            each.done("close", document=1)
+        self.assertEqual(list(self.engine.documents._loaded), [6, 2])
 
 
 class OtherEventTests(LiveTestCase):

@@ -185,11 +185,21 @@ class ServerTests(SynchronousTestCase):
         self.assertEqual(transport.value(), encode(b'{"type":"pong"}'))
         self.assertTrue(transport.disconnecting)
 
-    def test_a_bug_ends_one_connection_and_is_logged(self) -> None:
-        """A bug in the engine costs its connection, not the engine, and leaves a traceback."""
+    def test_a_bug_costs_its_request_and_is_logged(self) -> None:
+        """A bug in a command is answered, leaves a traceback, and its link lives on."""
+        protocol, transport = self.connect()
+        self.patch(self.engine.store, "documents", lambda: 1 // 0)
+        protocol.dataReceived(request(1, "documents") + request(2, "hello"))
+        bug, hello = answers(transport.value())
+        self.assertEqual(bug, {"msgID": 1, "success": False, "message": "a bug in the engine"})
+        self.assertTrue(hello["success"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_a_bug_in_a_dialect_ends_one_connection(self) -> None:
+        """A bug elsewhere costs its connection, not the engine, and leaves a traceback."""
         protocol, transport = self.connect()
         _, other = self.connect()
-        self.patch(self.engine.store, "documents", lambda: 1 // 0)
+        self.patch(server, "dialect_of", lambda payload: 1 // 0)
         protocol.dataReceived(request(1, "documents"))
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertTrue(transport.disconnected)

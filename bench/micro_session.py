@@ -5,7 +5,8 @@ The gateway's own sockets, attachments, sessions, lines and links carry messages
 turns, as in ``rr-64``, between transports that only take note of what is written: no TLS, no
 system call, no reactor. Microseconds of CPU time a message, there and back, the least of several
 rounds; calls a message, of Python's functions and of those in C. ``own`` is what session mode
-costs beside relay mode, which carries the same messages in the same way.
+costs beside relay mode, which carries the same messages in the same way: there, from the browser
+to the backend, and back.
 """
 
 from __future__ import annotations
@@ -201,18 +202,18 @@ class Stage:
         self._links = [(link, wire, way.backend()) for link, wire in backends.links]
         self._turns = 0
 
-    def run(self, messages: int) -> float:
-        """Carry messages; returns how many microseconds one took."""
-        took = 0
+    def run(self, messages: int) -> tuple[float, float]:
+        """Carry messages; returns how many microseconds one took there, and how many back."""
+        times: list[int] = []
 
         def timed(take: Take, data: bytes) -> None:
-            nonlocal took
             began = thread_time_ns()
             take(data)
-            took += thread_time_ns() - began
+            times.append(thread_time_ns() - began)
 
         self._carry(messages, timed)
-        return took / messages / 1000
+        there, back = sum(times[::2]), sum(times[1::2])
+        return there / messages / 1000, back / messages / 1000
 
     def calls(self, messages: int) -> tuple[float, float]:
         """Return how many functions of Python and of C are called for a message."""
@@ -288,15 +289,18 @@ def main() -> None:
         stage.run(MESSAGES)
     gc.collect()
     gc.freeze()
-    least: dict[str, float] = {}
+    least = dict.fromkeys(stages, (inf, inf))
     for _ in range(options.rounds):
         for name, stage in stages.items():
-            least[name] = min(least.get(name, inf), stage.run(MESSAGES))
-    print(f"{'a message':26}{'us':>8}{'own':>8}{'calls':>8}{'in C':>8}")
+            there, back = stage.run(MESSAGES)
+            least[name] = min(least[name][0], there), min(least[name][1], back)
+    base_there, base_back = least[WAYS[0].name]
+    print(f"{'':18}{'us a message':>14}{'own, there':>12}{'own, back':>12}{'calls':>8}{'in C':>8}")
     for name, stage in stages.items():
+        there, back = least[name]
         python, c = stage.calls(MESSAGES // 4)
-        own = least[name] - least[WAYS[0].name]
-        print(f"{name:26}{least[name]:8.2f}{own:8.2f}{python:8.1f}{c:8.1f}")
+        own = f"{there - base_there:12.2f}{back - base_back:12.2f}"
+        print(f"{name:18}{there + back:14.2f}{own}{python:8.1f}{c:8.1f}")
 
 
 if __name__ == "__main__":

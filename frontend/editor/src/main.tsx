@@ -23,13 +23,15 @@ async function main(): Promise<void> {
   } catch {
     strange = true; // somebody embeds us who may not, or does not know how to
   }
+  const willLeave = leaveWhenHidden();
   const client = connect(place.path, frame, address.token);
   const language = languageOf([frame?.config.lang, ...navigator.languages]);
   const workspace = new Workspace(new Engine(client), language, take());
   if (strange) workspace.toast({ key: "strangeFrame" }, "warning");
   const shop = frame && embed(workspace, frame);
-  if (frame) workspace.view.set({ shop: frame.shop });
+  if (frame) workspace.view.set({ modal: frame.config.modal === true });
   listenToKeys(workspace, window);
+  willLeave(workspace);
   keepOverReload(workspace);
   createRoot(document.getElementById("editor")!).render(<App workspace={workspace} shop={shop} />);
   await workspace.begin(start.numberOf(frame?.config.document) ?? address.document);
@@ -53,8 +55,16 @@ function connect(path: string, frame: Frame | null, token: string | null): Orion
   return new OrionClient(path, ours);
 }
 
+/** Listens before the client does, which closes its socket then: our last words are to go over that. */
+function leaveWhenHidden(): (workspace: Workspace) => void {
+  let left: Workspace | null = null;
+  addEventListener("pagehide", () => left && leave(left.leave()));
+  return (workspace) => {
+    left = workspace;
+  };
+}
+
 function keepOverReload(workspace: Workspace): void {
-  addEventListener("pagehide", () => leave(workspace.leave()));
   addEventListener("pageshow", (event) => {
     if (event.persisted) take(); // we are alive again, and have them ourselves
   });

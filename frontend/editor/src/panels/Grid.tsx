@@ -171,11 +171,20 @@ export function Grid() {
         />
         <Tool
           icon="minus"
-          name={t("deleteRow")}
-          disabled={!table || active.row < 0 || active.row >= count}
+          name={t(active.row < 0 ? "deleteColumn" : "deleteRow")}
+          disabled={!table || active.row >= count || (active.row < 0 && table.columns.length < 2)}
           onClick={() => {
-            change({ ...table!, rows: table!.rows.filter((_, index) => index !== active.row) });
-            workspace.toast({ key: "rowDeleted" }, "info", true);
+            const others = <T,>(list: readonly T[], at: number) => list.toSpliced(at, 1);
+            const { columns, rows } = table!;
+            if (active.row < 0)
+              change({
+                columns: others(columns, active.column),
+                rows: rows.map((each) => others(each, active.column)),
+              });
+            else change({ columns, rows: others(rows, active.row) });
+            const key = active.row < 0 ? "columnDeleted" : "rowDeleted";
+            workspace.toast({ key }, "info", true);
+            goTo(active);
           }}
         />
         <button

@@ -196,6 +196,8 @@ export const en = {
   addRow: "Add row",
   deleteRow: "Delete row",
   rowDeleted: "Row deleted",
+  deleteColumn: "Delete column",
+  columnDeleted: "Column deleted",
   addColumn: "Column",
   column: "Column {number}",
   removeData: "Remove data",

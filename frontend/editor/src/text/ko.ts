@@ -187,6 +187,8 @@ export const ko: Readonly<Record<keyof typeof en, string>> = {
   addRow: "행 추가",
   deleteRow: "행 삭제",
   rowDeleted: "행을 삭제했습니다",
+  deleteColumn: "열 삭제",
+  columnDeleted: "열을 삭제했습니다",
   addColumn: "열",
   column: "열 {number}",
   removeData: "데이터 제거",

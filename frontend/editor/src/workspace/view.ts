@@ -33,7 +33,8 @@ export interface Progress {
 
 export interface View {
   readonly link: LinkState;
-  readonly shop: string | null;
+  /** The shop shows us in a dialogue, and its closing button above our upper right corner. */
+  readonly modal: boolean;
   readonly language: Language;
   readonly documents: readonly Listing[] | null;
   readonly report: Report | null;
@@ -65,7 +66,7 @@ export interface View {
 }
 
 export const NOTHING: Omit<View, "link" | "language"> = {
-  shop: null,
+  modal: false,
   documents: null,
   report: null,
   facts: null,

@@ -5,6 +5,19 @@ const at = (path) => new URL(path, import.meta.url).pathname;
 const base = { root: at("."), configFile: false, logLevel: "warn" };
 const output = { outDir: at("dist"), emptyOutDir: false, target: "es2022", minify: true };
 
+/** A script's text is read in the encoding of the page that loads it, and shops have all of them. */
+const ascii = {
+  name: "ascii",
+  generateBundle(_options, bundle) {
+    for (const chunk of Object.values(bundle)) {
+      chunk.code = chunk.code?.replace(
+        /[^\0-~]/g,
+        (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`,
+      );
+    }
+  },
+};
+
 /** Return the options of one build; `write: false` has it return what it would write. */
 export const builds = {
   modules: {
@@ -28,6 +41,7 @@ export const builds = {
   },
   umd: {
     ...base,
+    plugins: [ascii],
     build: {
       ...output,
       lib: {
@@ -40,6 +54,7 @@ export const builds = {
   },
   embed: {
     ...base,
+    plugins: [ascii],
     build: {
       ...output,
       lib: {

@@ -250,9 +250,14 @@ describe("the modal dialogue", () => {
       "true",
     ]);
     const button = dialog.querySelector("button")!;
-    expect(button.getAttribute("aria-label")).toBe("Close");
+    expect([button.textContent, button.getAttribute("aria-label")]).toEqual(["×", "Close"]);
     button.click();
     expect([onClose.mock.calls.length, dialog.isConnected]).toEqual([1, false]);
+  });
+
+  it("has its button in Korean, too", () => {
+    open({ modal: true, lang: "ko" });
+    expect(document.querySelector("button")!.getAttribute("aria-label")).toBe("닫기");
   });
 
   it("is closed by Escape, also by one that was pressed inside of the frame", async () => {

@@ -5,6 +5,9 @@ import { build, type InlineConfig, type Rolldown } from "vite";
 import { describe, expect, it } from "vitest";
 import { builds } from "../build.js";
 
+/** Shops have pages in all encodings. */
+const ASCII = /^[\n -~]*$/;
+
 const at = (path: string) => new URL(path, import.meta.url).pathname;
 const compressed = (code: string): number => gzipSync(code, { level: 9 }).length;
 
@@ -33,6 +36,7 @@ describe("sizes", () => {
   it("of its file for <script>: little more", async () => {
     const code = await built("umd");
     expect(compressed(code)).toBeLessThan(6250);
+    expect(code).toMatch(ASCII);
     const page: { OrionBridge?: Record<string, unknown> } = {};
     new Function("globalThis", "self", code).call(page, page, page);
     expect(Object.keys(page.OrionBridge!).sort()).toEqual([
@@ -45,6 +49,7 @@ describe("sizes", () => {
   it("of the shop's script: less than 2 kB", async () => {
     const code = await built("embed");
     expect(compressed(code)).toBeLessThan(2000);
+    expect(code).toMatch(ASCII);
     expect(new Function(`${code}; return OrionEditor;`)()).toMatchObject({
       open: expect.any(Function),
     });

@@ -63,7 +63,7 @@ export class OrionEditor {
     iframe.allow = "clipboard-write; fullscreen";
     iframe.referrerPolicy = "strict-origin";
     iframe.title = title;
-    iframe.style.cssText = "border:0;width:100%;height:100%;display:block";
+    iframe.style.cssText = "border:0;width:100%;height:100%;min-height:0;display:block";
     iframe.src = at.href;
     const host = typeof container === "string" ? document.querySelector(container) : container;
     if (!modal && !host) throw new Error(`no element ${container}`);
@@ -96,13 +96,14 @@ export class OrionEditor {
     dialog.setAttribute("aria-label", title);
     dialog.setAttribute("aria-modal", "true");
     dialog.style.cssText =
-      "border:0;padding:0;width:95vw;height:95vh;max-width:none;max-height:none";
+      "display:flex;flex-direction:column;border:0;padding:0;width:95vw;height:95vh;max-width:none;max-height:none";
     const button = document.createElement("button");
     button.textContent = "×";
     button.setAttribute("aria-label", this.#options.lang === "ko" ? "닫기" : "Close");
-    button.style.cssText = "position:absolute;top:4px;right:4px;width:32px;height:32px";
+    button.style.cssText =
+      "align-self:end;width:44px;height:32px;border:0;background:none;font-size:24px";
     button.onclick = dialog.oncancel = () => this.close();
-    dialog.append(this.iframe, button);
+    dialog.append(button, this.iframe);
     document.body.append(dialog);
     dialog.showModal();
     return dialog;

@@ -11,7 +11,8 @@
  * What holds:
  *
  *  1. Before a read every guard holds: an attribute that has to be what it was said to be. Does one
- *     not hold, or is the gate shut, nothing is read, and `otherwise` does what there is to do.
+ *     not hold, or is the gate shut, nothing is read, and `otherwise` does what there is to do. It
+ *     has been looked at since any Python has run that might have changed it: see `Pumps`.
  *  2. After that, and until something is handed over, nothing is called but the methods of the
  *     socket, of TLS and of the reader.
  *  3. Each byte that was read goes one way: into the reader, or to Python. Each frame that the
@@ -31,13 +32,14 @@
 #include <stdint.h>
 #include <string.h>
 
-#define VERSION 1 /* that of pump.py, or this file is not used */
+#define VERSION 2 /* that of pumpload.py, or this file is not used */
 
 #define HEADER 5                      /* of a record: type, version, length (RFC 8446, 5.1) */
 #define MOST_CONTENT (16 * 1024)      /* of a record */
 #define MOST_ENCRYPTED (16 * 1024 + 256)
 #define PIECE (HEADER + MOST_ENCRYPTED) /* given to TLS at a time: see leantls.py */
 #define APPLICATION_DATA 23
+#define READABLE 1 /* EPOLLIN of epoll_ctl(2), and no more */
 
 /* ---- What was carried ---- */
 
@@ -81,6 +83,7 @@ typedef struct {
 
 /* What a pump is given to call, each as one argument of its class. */
 enum {
+    CONNECTION, /* whose socket is read: what the reactor knows it by */
     WAY,     /* knows what to do with all that is not plain: has the methods below */
     READER,  /* has `pending` */
     RECEIVE, /* (scratch) -> size: the socket's, into bytes that all pumps share */
@@ -117,13 +120,33 @@ static const char *const method_names[METHODS] = {
 
 typedef struct {
     PyTypeObject *tally;
+    PyTypeObject *pump;
     PyObject *methods[METHODS]; /* their names */
     PyObject *pending;          /* likewise, of the reader's */
     PyObject *join;             /* (contents) -> data */
 } State;
 
+/*
+ * The pumps of a reactor that says when anything but them has run.
+ *
+ * What a guard looks at is changed by Python alone. As long as none has run, but for what pumps
+ * call between a read and a send, guards that have held hold: they need not be looked at, which
+ * would bring much into the processor's cache that nobody else needs.
+ */
 typedef struct {
     PyObject_HEAD
+    PyObject *pumps;   /* by descriptor */
+    uint64_t age;      /* one more each time that Python has run */
+    bool is_disturbed; /* it has, since the last call */
+    Py_ssize_t at;     /* the event that the last call has come to */
+    PyObject *connection; /* of that event, if its pump has returned or raised something */
+} Pumps;
+
+typedef struct {
+    PyObject_HEAD
+    Pumps *group;         /* or NULL */
+    PyObject *descriptor; /* by which the group knows it, or NULL */
+    uint64_t checked; /* the age of the group when the guards have held last */
     PyObject *objects[OBJECTS]; /* NULL for None, and all of them once it is cleared */
     PyObject *last;             /* what SECONDS has said, or NULL */
     Guard *guards;
@@ -154,6 +177,9 @@ tell(PyObject *callable, PyObject *argument)
 static PyObject *
 hand_over(Pump *pump, int method, PyObject *one, PyObject *two, PyObject *three)
 {
+    if (pump->group != NULL) {
+        pump->group->age++;
+    }
     return PyObject_CallMethodObjArgs(pump->objects[WAY], pump->state->methods[method], one, two,
                                       three, NULL);
 }
@@ -611,6 +637,7 @@ read_some(Pump *pump)
     return size < 0 ? NULL : PyBytes_FromStringAndSize(PyByteArray_AsString(scratch), size);
 }
 
+/* Read and carry, once all is known to be plain. */
 static PyObject *
 run(Pump *pump)
 {
@@ -618,13 +645,6 @@ run(Pump *pump)
     Py_ssize_t size;
     int done;
 
-    done = is_plain(pump);
-    if (done < 0) {
-        return NULL;
-    }
-    if (done == 0) {
-        return hand_over(pump, OTHERWISE, NULL, NULL, NULL);
-    }
     data = read_some(pump);
     if (data == NULL) {
         if (PyErr_ExceptionMatches(PyExc_BlockingIOError)) {
@@ -661,6 +681,29 @@ run(Pump *pump)
     Py_RETURN_NONE;
 }
 
+/* Be no pump of a group any more. */
+static void
+leave_group(Pump *pump)
+{
+    Pumps *group = pump->group;
+    PyObject *descriptor = pump->descriptor;
+
+    pump->group = NULL;
+    pump->descriptor = NULL;
+    if (group != NULL && group->pumps != NULL) {
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        /* Another one may have the number by now. */
+        if (PyDict_GetItemWithError(group->pumps, descriptor) == (PyObject *)pump
+            && PyDict_DelItem(group->pumps, descriptor) < 0) {
+            PyErr_Clear(); /* it is not there, then */
+        }
+        PyErr_Restore(type, value, traceback);
+    }
+    Py_XDECREF((PyObject *)group);
+    Py_XDECREF(descriptor);
+}
+
 static void
 let_go(Pump *pump)
 {
@@ -668,6 +711,7 @@ let_go(Pump *pump)
 
     pump->is_cleared = true;
     pump->guard_count = 0;
+    leave_group(pump);
     for (Py_ssize_t n = 0; n < guards; n++) {
         Py_CLEAR(pump->guards[n].owner);
         Py_CLEAR(pump->guards[n].name);
@@ -678,11 +722,40 @@ let_go(Pump *pump)
     }
 }
 
+/* Let go of everything if that was asked for during a call. */
+static void
+be_cleared(Pump *pump)
+{
+    PyObject *type, *value, *traceback;
+
+    PyErr_Fetch(&type, &value, &traceback);
+    let_go(pump);
+    PyErr_Restore(type, value, traceback);
+}
+
+/* Make a call. Returns as a connection's `doRead`. */
+static PyObject *
+call(Pump *pump)
+{
+    PyObject *result;
+
+    Py_INCREF((PyObject *)pump);
+    pump->is_busy = true;
+    result = run(pump);
+    pump->is_busy = false;
+    if (pump->is_cleared) {
+        be_cleared(pump);
+    }
+    Py_DECREF((PyObject *)pump);
+    return result;
+}
+
 static PyObject *
 pump_call(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     Pump *pump = (Pump *)self;
-    PyObject *result;
+    PyObject *way, *result;
+    int plain;
 
     if (PyTuple_Size(args) > 0 || kwargs != NULL) {
         PyErr_SetString(PyExc_TypeError, "a pump takes no arguments");
@@ -691,24 +764,17 @@ pump_call(PyObject *self, PyObject *args, PyObject *kwargs)
     if (pump->is_cleared) {
         Py_RETURN_NONE;
     }
-    if (!pump->is_open || pump->is_busy) {
-        PyObject *way = pump->objects[WAY];
-        Py_INCREF(way); /* this may clear the pump */
-        result = hand_over(pump, OTHERWISE, NULL, NULL, NULL);
-        Py_DECREF(way);
-        return result;
+    plain = pump->is_open && !pump->is_busy ? is_plain(pump) : 0;
+    if (plain < 0 || pump->is_cleared) {
+        return plain < 0 ? NULL : (Py_INCREF(Py_None), Py_None);
     }
-    Py_INCREF(self);
-    pump->is_busy = true;
-    result = run(pump);
-    pump->is_busy = false;
-    if (pump->is_cleared) {
-        PyObject *type, *value, *traceback;
-        PyErr_Fetch(&type, &value, &traceback);
-        let_go(pump);
-        PyErr_Restore(type, value, traceback);
+    if (plain > 0) {
+        return call(pump);
     }
-    Py_DECREF(self);
+    way = pump->objects[WAY];
+    Py_INCREF(way); /* this may clear the pump */
+    result = hand_over(pump, OTHERWISE, NULL, NULL, NULL);
+    Py_DECREF(way);
     return result;
 }
 
@@ -737,6 +803,7 @@ pump_traverse(PyObject *self, visitproc visit, void *arg)
     Pump *pump = (Pump *)self;
 
     Py_VISIT(Py_TYPE(self));
+    Py_VISIT((PyObject *)pump->group);
     for (Py_ssize_t n = 0; n < pump->guard_count; n++) {
         Py_VISIT(pump->guards[n].owner);
         Py_VISIT(pump->guards[n].value);
@@ -811,7 +878,7 @@ static PyObject *
 pump_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {
-        "way", "guards", "tally", "is_upwards", "frames_a_turn", "overhead", "reader", "receive",
+        "connection", "way", "guards", "tally", "is_upwards", "frames_a_turn", "overhead", "reader", "receive",
         "scratch", "give", "open", "feed", "take", "seal", "sealed", "send", "seconds", NULL,
     };
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
@@ -823,8 +890,8 @@ pump_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 
     if (state == NULL
         || !PyArg_ParseTupleAndKeywords(
-            args, kwargs, "$OO!O!pnnOOO!OOOOOOOO", names, &objects[WAY], &PyTuple_Type, &guards,
-            state->tally, &tally, &is_upwards, &frames_a_turn, &overhead, &objects[READER],
+            args, kwargs, "$OOO!O!pnnOOO!OOOOOOOO", names, &objects[CONNECTION], &objects[WAY],
+            &PyTuple_Type, &guards, state->tally, &tally, &is_upwards, &frames_a_turn, &overhead, &objects[READER],
             &objects[RECEIVE], &PyByteArray_Type, &objects[SCRATCH], &objects[GIVE],
             &objects[OPEN], &objects[FEED], &objects[TAKE], &objects[SEAL], &objects[SEALED],
             &objects[SEND], &objects[SECONDS])) {
@@ -858,7 +925,212 @@ pump_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)pump;
 }
 
+/* ---- All pumps of a reactor ---- */
+
+static PyObject *
+pumps_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {NULL};
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Pumps *self;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "", names)) {
+        return NULL;
+    }
+    self = (Pumps *)allocate(type, 0);
+    if (self != NULL) {
+        self->age = 1; /* no guard has been looked at */
+        self->pumps = PyDict_New();
+        if (self->pumps == NULL) {
+            Py_CLEAR(self);
+        }
+    }
+    return (PyObject *)self;
+}
+
+static PyObject *
+pumps_add(PyObject *self, PyObject *args)
+{
+    Pumps *pumps = (Pumps *)self;
+    State *state = PyType_GetModuleState(Py_TYPE(self));
+    PyObject *descriptor, *added;
+    Pump *pump;
+
+    if (state == NULL
+        || !PyArg_ParseTuple(args, "O!O!", &PyLong_Type, &descriptor, state->pump, &added)) {
+        return NULL;
+    }
+    pump = (Pump *)added;
+    if (pump->group != NULL || pump->is_cleared) {
+        PyErr_SetString(PyExc_ValueError, "it is in use already, or no more");
+        return NULL;
+    }
+    if (PyDict_SetItem(pumps->pumps, descriptor, added) < 0) {
+        return NULL;
+    }
+    Py_INCREF(self);
+    pump->group = pumps;
+    Py_INCREF(descriptor);
+    pump->descriptor = descriptor;
+    pump->checked = 0;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+pumps_disturb(PyObject *self, PyObject *Py_UNUSED(nothing))
+{
+    ((Pumps *)self)->is_disturbed = true;
+    Py_RETURN_NONE;
+}
+
+/* Return whose event this is, if its pump may run now; NULL, and perhaps an exception, if not. */
+static Pump *
+pump_for(const Pumps *pumps, PyObject *event, PyObject *selectables)
+{
+    PyObject *descriptor, *found;
+    Pump *pump;
+    long mask;
+    int plain;
+
+    if (!PyTuple_Check(event) || PyTuple_Size(event) != 2) {
+        PyErr_SetString(PyExc_TypeError, "an event is a descriptor and what has happened there");
+        return NULL;
+    }
+    descriptor = PyTuple_GetItem(event, 0);
+    pump = (Pump *)PyDict_GetItemWithError(pumps->pumps, descriptor);
+    if (pump == NULL) {
+        return NULL;
+    }
+    mask = PyLong_AsLong(PyTuple_GetItem(event, 1));
+    if (mask != READABLE || !pump->is_open || pump->is_busy || pump->is_cleared) {
+        return NULL;
+    }
+    /* What had the number may be closed, and something new have it. */
+    found = PyDict_GetItemWithError(selectables, descriptor);
+    if (found == NULL || found != pump->objects[CONNECTION]) {
+        return NULL;
+    }
+    if (pump->checked != pumps->age) {
+        Py_INCREF((PyObject *)pump); /* a guard may run anything */
+        plain = is_plain(pump);
+        if (plain <= 0 || pump->is_cleared) {
+            PyErr_Clear(); /* a call meets it again, where it is known whose it is */
+            Py_DECREF((PyObject *)pump);
+            return NULL;
+        }
+        pump->checked = pumps->age;
+        Py_DECREF((PyObject *)pump);
+    }
+    return pump;
+}
+
+static PyObject *
+pumps_run(PyObject *self, PyObject *args)
+{
+    Pumps *pumps = (Pumps *)self;
+    PyObject *events, *selectables, *result = NULL;
+    Py_ssize_t at;
+
+    if (!PyArg_ParseTuple(args, "O!nO!", &PyList_Type, &events, &at, &PyDict_Type, &selectables)) {
+        return NULL;
+    }
+    if (pumps->is_disturbed) {
+        pumps->age++;
+    }
+    pumps->is_disturbed = true; /* unless all events are the pumps' */
+    Py_CLEAR(pumps->connection);
+    for (; at >= 0 && at < PyList_Size(events); at++) {
+        Pump *pump = pump_for(pumps, PyList_GetItem(events, at), selectables);
+        PyObject *connection;
+        pumps->at = at;
+        if (pump == NULL) {
+            if (PyErr_Occurred()) {
+                return NULL;
+            }
+            Py_RETURN_NONE;
+        }
+        connection = pump->objects[CONNECTION];
+        Py_INCREF(connection); /* this may clear the pump */
+        result = call(pump);
+        if (result != Py_None) {
+            PyObject *old = pumps->connection;
+            pumps->connection = connection;
+            Py_XDECREF(old);
+            return result;
+        }
+        Py_DECREF(connection);
+        Py_DECREF(result);
+    }
+    pumps->at = at;
+    pumps->is_disturbed = false;
+    Py_RETURN_NONE;
+}
+
+static int
+pumps_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((Pumps *)self)->pumps);
+    Py_VISIT(((Pumps *)self)->connection);
+    return 0;
+}
+
+static int
+pumps_clear(PyObject *self)
+{
+    /* Not the dict: there always is one. It is emptied, which cuts every cycle. */
+    if (((Pumps *)self)->pumps != NULL) {
+        PyDict_Clear(((Pumps *)self)->pumps);
+    }
+    Py_CLEAR(((Pumps *)self)->connection);
+    return 0;
+}
+
+static void
+pumps_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+
+    PyObject_GC_UnTrack(self);
+    Py_CLEAR(((Pumps *)self)->pumps);
+    Py_CLEAR(((Pumps *)self)->connection);
+    release(self);
+    Py_DECREF(type);
+}
+
 /* ---- The module ---- */
+
+static PyMethodDef pumps_methods[] = {
+    {"add", pumps_add, METH_VARARGS, "Have a pump run when its descriptor can be read."},
+    {"disturb", pumps_disturb, METH_NOARGS, "Something else has run."},
+    {"run", pumps_run, METH_VARARGS, "Run pumps up to the first event that is for others."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef pumps_members[] = {
+    {"at", T_PYSSIZET, offsetof(Pumps, at), READONLY, "The event that `run` has come to."},
+    {"connection", T_OBJECT, offsetof(Pumps, connection), READONLY, "Whose read has ended it."},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot pumps_slots[] = {
+    {Py_tp_doc, "The pumps of a reactor: see orion_twisted.net.leanreactor."},
+    {Py_tp_new, pumps_new},
+    {Py_tp_traverse, pumps_traverse},
+    {Py_tp_clear, pumps_clear},
+    {Py_tp_dealloc, pumps_dealloc},
+    {Py_tp_methods, pumps_methods},
+    {Py_tp_members, pumps_members},
+    {0, NULL},
+};
+
+static PyType_Spec pumps_spec = {
+    .name = "orion_twisted.net._pump.Pumps",
+    .basicsize = sizeof(Pumps),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = pumps_slots,
+};
 
 static PyMethodDef tally_methods[] = {
     {"take", tally_take, METH_NOARGS, "Return what was carried since the last call."},
@@ -936,7 +1208,11 @@ module_exec(PyObject *module)
         || PyModule_AddType(module, state->tally) < 0) {
         return -1;
     }
-    made = PyType_FromModuleAndSpec(module, &pump_spec, NULL);
+    state->pump = (PyTypeObject *)PyType_FromModuleAndSpec(module, &pump_spec, NULL);
+    if (state->pump == NULL || PyModule_AddType(module, state->pump) < 0) {
+        return -1;
+    }
+    made = PyType_FromModuleAndSpec(module, &pumps_spec, NULL);
     if (made == NULL) {
         return -1;
     }
@@ -954,6 +1230,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     State *state = PyModule_GetState(module);
 
     Py_VISIT(state->tally);
+    Py_VISIT(state->pump);
     Py_VISIT(state->join);
     return 0;
 }
@@ -969,6 +1246,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->pending);
     Py_CLEAR(state->join);
     Py_CLEAR(state->tally);
+    Py_CLEAR(state->pump);
     return 0;
 }
 

@@ -15,6 +15,7 @@ class Pump:
     def __init__(
         self,
         *,
+        connection: object,
         way: Any,
         guards: tuple[tuple[object, str, object], ...],
         tally: Tally,
@@ -39,3 +40,15 @@ class Pump:
     def messages(self) -> int: ...
     @property
     def last(self) -> float | None: ...
+
+@final
+class Pumps:
+    def add(self, descriptor: int, pump: Pump, /) -> None: ...
+    def disturb(self) -> None: ...
+    def run(
+        self, events: list[tuple[int, int]], at: int, selectables: dict[int, Any], /
+    ) -> Any: ...
+    @property
+    def at(self) -> int: ...
+    @property
+    def connection(self) -> Any: ...

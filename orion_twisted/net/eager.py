@@ -131,7 +131,7 @@ class _AdaptiveReads(tcp.Connection):
 
     def guards_of_reading(self) -> Guards:
         """Return what has to be so for a read of `LEAST_READ` bytes to be the right one."""
-        return ((self, "read_size", LEAST_READ),)
+        return ((self, "read_size", LEAST_READ), (self, "_aborting", False))
 
     def has_read(self, data: bytes) -> ConnectionDone | ConnectionLost | None:
         """Go on with what a read of `read_size` bytes has brought; return what a read does."""

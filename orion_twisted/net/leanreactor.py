@@ -19,14 +19,43 @@ from twisted.internet.main import installReactor
 from twisted.logger import Logger
 from twisted.python import log
 
+from orion_twisted.net.pumpload import fast
+
 EVENTS = 1024
 """How many events are taken at a time, at most. Others have their turn after them."""
+
+MOST_CANCELLED = 50
+"""How many cancelled calls, and half of all that wait, Twisted keeps until they are due."""
 
 _log = Logger()
 
 
 class LeanReactor(EPollReactor):
-    """Twisted's reactor on epoll(7), with a shorter loop over what can be read."""
+    """
+    Twisted's reactor on epoll(7), with a shorter loop over what can be read.
+
+    Attributes:
+        pumps: those of its connections (`orion_twisted.net.pump`), which run without any Python
+            in between; None where there are none.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pumps = None if fast is None else fast.Pumps()
+
+    def runUntilCurrent(self) -> None:
+        """Do what is due; where nothing is, no Python has run."""
+        self._insertNewDelayedCalls()
+        calls = self._pendingTimedCalls
+        if (
+            (calls and calls[0].time <= self.seconds())
+            or self.threadCallQueue
+            or self._justStopped
+            or self._cancellations > max(MOST_CANCELLED, len(calls) >> 1)
+        ):
+            if self.pumps is not None:
+                self.pumps.disturb()
+            super().runUntilCurrent()
 
     def doPoll(self, timeout: float | None) -> None:
         """
@@ -41,8 +70,31 @@ class LeanReactor(EPollReactor):
             if error.errno == errno.EINTR:
                 return
             raise
-        selectables = self._selectables
-        for descriptor, event in events:
+        selectables, pumps = self._selectables, self.pumps
+        at = 0
+        while at < len(events):
+            if pumps is not None:
+                try:
+                    why = pumps.run(events, at, selectables)
+                except BaseException:
+                    at = pumps.at + 1
+                    connection = pumps.connection
+                    if connection is None:
+                        raise
+                    log.callWithLogger(connection, self._lose_for_a_bug, connection)
+                    continue
+                at = pumps.at
+                if why is not None:
+                    at += 1
+                    connection = pumps.connection
+                    log.callWithLogger(
+                        connection, self._disconnectSelectable, connection, why, True
+                    )
+                    continue
+                if at == len(events):
+                    return
+            descriptor, event = events[at]
+            at += 1
             # An earlier event may have closed it, and something new may have its number.
             selectable = selectables.get(descriptor)
             if selectable is None:
@@ -70,7 +122,17 @@ class LeanReactor(EPollReactor):
 
 def why_not(reactor: object) -> str | None:
     """Say what a reactor of this Twisted does not have that the loop needs; None if it has all."""
-    for name in ("_poller", "_selectables", "_doReadOrWrite", "_disconnectSelectable"):
+    for name in (
+        "_poller",
+        "_selectables",
+        "_doReadOrWrite",
+        "_disconnectSelectable",
+        "_insertNewDelayedCalls",
+        "_pendingTimedCalls",
+        "_cancellations",
+        "_justStopped",
+        "threadCallQueue",
+    ):
         if not hasattr(reactor, name):
             return f"EPollReactor has no {name}"
     return None

@@ -7,6 +7,9 @@ reads, has TLS and a reader of `orion_twisted.core.wsframes` do their part, and 
 (``_pump.c``), by calls of public methods. It runs only while all is plain: before each read it
 looks at what the parts of the way name as their guards. All else goes the way that is there
 without it, and whatever a pump cannot finish it hands over in the middle.
+
+Guards are changed by Python alone. Our own reactor (`orion_twisted.net.leanreactor`) knows when it
+has called any, and runs pumps without looking at guards that have held since.
 """
 
 from __future__ import annotations
@@ -22,29 +25,17 @@ from orion_twisted.net import eager, leantls
 from orion_twisted.net.eager import LEAST_READ, EagerClient, EagerServer, Guards
 from orion_twisted.net.hotpath import FRAMED_A_TURN, HotBrowserProtocol, SplicedLink
 from orion_twisted.net.leantls import OVERHEAD, LeanTLSProtocol
-
-try:
-    from orion_twisted.net import _pump as fast
-
-    _missing = None
-except ImportError as error:
-    fast = None  # type: ignore[assignment]
-    _missing = str(error)
+from orion_twisted.net.pumpload import fast, why_not_c
 
 _SCRATCH = bytearray(LEAST_READ)
 """What is read, until it is copied, which is at once; all pumps share it."""
-
-VERSION = 1
-"""That of the C; another one is not used."""
 
 
 @cache
 def why_not() -> str | None:
     """Say what pumps need that is not there; None if they can be had."""
     if fast is None:
-        return _missing
-    if fast.VERSION != VERSION:
-        return f"it has version {fast.VERSION}, not {VERSION}"
+        return why_not_c
     return eager.why_not() or leantls.why_not()
 
 
@@ -119,6 +110,9 @@ class Joint:
         for side, pump in self._pumps:
             side.connection.doRead = pump
             pump.is_open = True
+            group = getattr(side.connection.reactor, "pumps", None)
+            if group is not None:
+                group.add(side.connection.fileno(), pump)
         browser.end.carried_by(self.upwards)
 
     @property
@@ -188,6 +182,7 @@ def _pump(
     opening: Any = None if source.tls is None else source.tls.getHandle()
     sealing: Any = None if sink.tls is None else sink.tls.getHandle()
     return fast.Pump(
+        connection=source.connection,
         way=_Way(source, sink),
         guards=(*source.guards_of_reading, *sink.guards_of_writing),
         tally=tally,

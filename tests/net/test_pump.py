@@ -7,13 +7,17 @@ What pumps do between real sockets is in `tests.service.test_pump`.
 from __future__ import annotations
 
 import gc
+import importlib.util
+import sys
 import weakref
+from types import SimpleNamespace
 from typing import Any
 from unittest import skipIf
 from unittest.mock import patch
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from orion_twisted import net
 from orion_twisted.core.tlsrecords import HEADER, MOST_CONTENT
 from orion_twisted.core.wsframes import codec
 from orion_twisted.net import pump as pumps
@@ -168,6 +172,7 @@ class PumpTestCase(SynchronousTestCase):
         """Return an open pump, with TLS on the side that is read, or written, or without."""
         parts = self.parts
         arguments: dict[str, Any] = {
+            "connection": parts,
             "way": parts,
             "guards": ((parts, "plain", True),),
             "tally": self.tally,
@@ -592,6 +597,190 @@ class LifeTests(PumpTestCase):
         self.assertRaises(TypeError, self.build(), way=1)
 
 
+class Guarded:
+    """
+    What a guard looks at.
+
+    Attributes:
+        value: what it finds.
+        looks: how often it has looked.
+    """
+
+    def __init__(self) -> None:
+        self.value = True
+        self.looks = 0
+
+    @property
+    def plain(self) -> bool:
+        self.looks += 1
+        return self.value
+
+
+class PumpsTests(PumpTestCase):
+    """The pumps of a reactor."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.pumps = fast.Pumps()
+        self.guarded = Guarded()
+        self.selectables: dict[int, Any] = {}
+        self.members = [self.member(number) for number in range(3)]
+
+    def member(self, number: int) -> tuple[Parts, Any]:
+        """Add a pump whose connection has a descriptor; return its parts, and it."""
+        self.parts = parts = Parts()
+        pump = self.build(guards=((self.guarded, "plain", True),))
+        self.pumps.add(number, pump)
+        self.selectables[number] = parts
+        return parts, pump
+
+    def run_pumps(self, *numbers: int, at: int = 0, mask: int = 1) -> Any:
+        """Have these be readable; return what the run returns."""
+        for number in numbers[at:]:
+            if number < len(self.members) and not self.members[number][0].reads:
+                self.members[number][0].reads.append(client_frame(TEXT, b"x"))
+        return self.pumps.run([(each, mask) for each in numbers], at, self.selectables)
+
+    def carried(self) -> list[int]:
+        return [len(parts.called("send")) for parts, _ in self.members]
+
+    def test_all_of_them(self) -> None:
+        """All events are the pumps', and each reads once."""
+        self.assertIsNone(self.run_pumps(0, 1, 2))
+        self.assertEqual((self.pumps.at, self.carried()), (3, [1, 1, 1]))
+        self.assertIsNone(self.run_pumps())
+        self.assertEqual(self.pumps.at, 0)
+
+    def test_guards_that_have_held(self) -> None:
+        """They are looked at once for each pump, as long as nothing but pumps runs."""
+        for _ in range(3):
+            self.run_pumps(0, 1, 2)
+        self.assertEqual((self.guarded.looks, self.carried()), (3, [3, 3, 3]))
+
+    def test_whatever_runs(self) -> None:
+        """After anything else has run, they are looked at again, whoever has called it."""
+
+        def is_told() -> None:
+            self.pumps.disturb()
+
+        def is_for_others() -> None:
+            self.run_pumps(7)
+
+        def is_handed_over() -> None:
+            self.members[0][0].reads.append(client_frame(PING))
+            self.run_pumps(0)
+            self.members[0][0].reader.release()
+
+        def calls_otherwise() -> None:
+            self.members[0][1].is_open = False
+            self.members[0][1]()
+            self.members[0][1].is_open = True
+
+        for something in (is_told, is_for_others, is_handed_over, calls_otherwise):
+            self.run_pumps(0, 1, 2)
+            something()
+            looks = self.guarded.looks
+            self.run_pumps(1, 2)
+            self.run_pumps(2, 1)
+            self.assertEqual(self.guarded.looks - looks, 2, something.__name__)
+
+    def test_in_the_middle(self) -> None:
+        """A pump that hands something over has those after it look again, in the same run."""
+        self.run_pumps(0, 1, 2)
+        self.members[0][0].reads.append(client_frame(PING))
+        there = self.guarded
+
+        def changes(left: int) -> None:
+            there.value = False
+
+        self.members[0][0].go_on = changes  # type: ignore[method-assign]
+        self.assertIsNone(self.run_pumps(0, 1, 2))
+        self.assertEqual((self.pumps.at, self.carried()), (1, [1, 1, 1]))
+
+    def test_for_others(self) -> None:
+        """It stops where an event is for others, and goes on behind it."""
+        for numbers in ((0, 7, 2), (0, 1, 2)):
+            before = self.carried()
+            if numbers[1] == 1:
+                self.selectables[1] = "another one with its number"
+            self.assertIsNone(self.run_pumps(*numbers))
+            self.assertEqual(self.pumps.at, 1)
+            self.assertIsNone(self.run_pumps(*numbers, at=2))
+            self.assertEqual(self.pumps.at, 3)
+            after = self.carried()
+            self.assertEqual([x - y for x, y in zip(after, before, strict=True)], [1, 0, 1])
+
+    def test_not_now(self) -> None:
+        """A pump does not run for anything but a read, nor shut, nor closed, nor cleared."""
+        self.run_pumps(1, mask=0x11)
+        self.members[0][1].is_open = False
+        self.run_pumps(0)
+        del self.selectables[1]
+        self.run_pumps(1)
+        self.members[2][1].clear()
+        self.run_pumps(2)
+        self.guarded.value = False
+        self.member(3)
+        self.run_pumps(3)
+        self.assertEqual(self.carried(), [0, 0, 0])
+        self.assertEqual(self.pumps.at, 0)
+
+    def test_a_read_that_is_the_end(self) -> None:
+        """What a read returns, or raises, is told with its connection; the next run goes on."""
+        self.members[1][0].reads.append(ConnectionResetError())
+        self.assertEqual(self.run_pumps(0, 1, 2), "broken")
+        self.assertEqual((self.pumps.at, self.pumps.connection), (1, self.members[1][0]))
+        self.members[1][0].reads.append(ZeroDivisionError())
+        self.assertRaises(ZeroDivisionError, self.run_pumps, 0, 1, 2)
+        self.assertEqual((self.pumps.at, self.pumps.connection), (1, self.members[1][0]))
+        self.assertIsNone(self.run_pumps(0, 1, 2, at=2))
+        self.assertEqual((self.pumps.at, self.pumps.connection), (3, None))
+
+    def test_a_guard_that_raises(self) -> None:
+        """That is for whoever calls the pump by itself."""
+        del self.guarded.looks
+        self.assertIsNone(self.run_pumps(0))
+        self.assertEqual(self.pumps.at, 0)
+        self.guarded.looks = 0
+
+    def test_the_same_number(self) -> None:
+        """A pump that goes does not take one with it that has its number by now."""
+        old = self.members[0][1]
+        self.members[0] = self.member(0)
+        old.clear()
+        self.run_pumps(0)
+        self.assertEqual(self.carried()[0], 1)
+        self.members[0][1].clear()
+        self.run_pumps(0)
+        self.assertEqual((self.pumps.at, self.carried()[0]), (0, 1))
+
+    def test_life(self) -> None:
+        """A pump that is cleared is kept by nobody, and the collector finds those that are not."""
+        there = weakref.ref(self.members[0][0])
+        self.members[0][1].clear()
+        self.members[0] = self.members[1]
+        del self.selectables[0]
+        self.assertIsNone(there())
+        there = weakref.ref(self.members[1][0])
+        self.members[1][0].group = self.pumps  # type: ignore[attr-defined]
+        self.members, self.selectables, self.parts = [], {}, Parts()
+        del self.pumps
+        gc.collect()
+        self.assertIsNone(there())
+
+    def test_arguments(self) -> None:
+        """What it cannot work with is refused."""
+        pumps, (_, pump) = self.pumps, self.members[0]
+        self.assertRaises(ValueError, pumps.add, 9, pump)
+        pump.clear()
+        self.assertRaises(ValueError, pumps.add, 9, pump)
+        for wrong in (("1", self.build()), (1, None), (1,)):
+            self.assertRaises(TypeError, pumps.add, *wrong)
+        for wrong in (((), 0, {}), ([], 0, None), ([], None, {}), ([1], 0, {}), ([(1,)], 0, {})):
+            self.assertRaises(TypeError, pumps.run, *wrong)
+        self.assertRaises(TypeError, fast.Pumps, 1)
+
+
 class AvailableTests(SynchronousTestCase):
     """Whether pumps can be had."""
 
@@ -599,24 +788,36 @@ class AvailableTests(SynchronousTestCase):
         pumps.why_not.cache_clear()
         self.addCleanup(pumps.why_not.cache_clear)
 
+    def load(self, module: Any) -> Any:
+        """Return `pumpload` as it is where this is the extension."""
+        with patch.dict(sys.modules, {"orion_twisted.net._pump": module}):
+            vars(net).pop("_pump", None)
+            spec = importlib.util.find_spec("orion_twisted.net.pumpload")
+            assert spec is not None
+            assert spec.loader is not None
+            loaded = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(loaded)
+            return loaded
+
     def test_not_compiled(self) -> None:
         """Where there is no compiler, that is the reason."""
-        with patch.object(pumps, "fast", None), patch.object(pumps, "_missing", "no _pump"):
+        loaded = self.load(None)
+        self.assertIsNone(loaded.fast)
+        self.assertIn("_pump", loaded.why_not_c)
+        with patch.object(pumps, "fast", None), patch.object(pumps, "why_not_c", "no _pump"):
             self.assertEqual(pumps.why_not(), "no _pump")
 
-    @skipIf(fast is None, "there is no compiler here")
     def test_an_older_one(self) -> None:
         """One that is left over from another version is not used."""
-        with patch.object(pumps, "VERSION", 2):
-            self.assertEqual(pumps.why_not(), "it has version 1, not 2")
+        loaded = self.load(SimpleNamespace(VERSION=1))
+        self.assertEqual((loaded.fast, loaded.why_not_c), (None, "it has version 1, not 2"))
 
     def test_what_they_stand_on(self) -> None:
         """Without eager writes, or lean TLS, there are none."""
         for name in ("eager", "leantls"):
             pumps.why_not.cache_clear()
             with (
-                patch.object(pumps, "fast", patch),
-                patch.object(patch, "VERSION", pumps.VERSION, create=True),
+                patch.object(pumps, "fast", SimpleNamespace()),
                 patch.object(getattr(pumps, name), "why_not", lambda: "it is another Twisted"),
             ):
                 self.assertEqual(pumps.why_not(), "it is another Twisted")

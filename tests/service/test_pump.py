@@ -20,6 +20,7 @@ from unittest import skipIf
 from unittest.mock import patch
 
 import txaio
+from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import capturedLogs
 from twisted.protocols import tls
@@ -173,9 +174,10 @@ class JoinedTestCase(SynchronousTestCase):
 
     secure = False
     secure_link = False
+    reactor: type[EPollReactor] = LeanReactor
 
     def setUp(self) -> None:
-        self.loop = Loop(LeanReactor)
+        self.loop = Loop(self.reactor)
         self.addCleanup(self.loop.close)
         self.patch(txaio.config, "loop", self.loop.reactor)
         self.patch(tls, "_get_default_clock", lambda: self.loop.reactor)
@@ -706,6 +708,23 @@ class EndTests(SecureTestCase):
         self.gone()
         self.assertEqual((bytes(self.engine.heard), browser.heard.count(b"late")), (b"", 0))
 
+    def test_closed_by_a_timer(self) -> None:
+        """Nor is it if that has begun between two turns, while messages go both ways."""
+        self.serve()
+        for wait in (0.0, 0.001, 0.004):
+            browser = self.enter()
+            (end,) = self.gateway._bridges
+            self.loop.reactor.callLater(wait, end.drain, 1)
+            for _ in range(12):
+                self.engine.say(b"still there")
+                browser.say(client_frame(TEXT, b"still here"))
+                self.loop.turn(0.001)
+            self.until(lambda: b"\x88" in browser.heard, "a close frame")  # noqa: B023
+            self.settle()
+            self.assertEqual(browser.heard.split(b"\x88")[1][1:], b"\x03\xe9draining")
+            reset(browser.socket)
+            self.gone()
+
     def test_the_link_comes_back(self) -> None:
         """A link that breaks is another one afterwards, joined again; nothing sent is lost."""
         self.serve()
@@ -734,6 +753,24 @@ class EndTests(SecureTestCase):
         self.engine.transport.loseWriteConnection()
         self.until(lambda: len(self.engines) == 2, "another link")
         self.assertEqual(browser.heard, server_frame(b"last") + server_frame(b"words"))
+
+
+class MessageOnTwistedsReactorTests(MessageTests):
+    """The same on Twisted's own reactor, which knows nothing of pumps."""
+
+    reactor = EPollReactor
+
+
+class PressureOnTwistedsReactorTests(PressureTests):
+    """Likewise."""
+
+    reactor = EPollReactor
+
+
+class EndOnTwistedsReactorTests(EndTests):
+    """Likewise."""
+
+    reactor = EPollReactor
 
 
 class LadderTests(SecureTestCase):

@@ -193,7 +193,11 @@ class FrameLink implements Frame {
   /** The shop hears no key that is pressed in here. */
   #followEscape(): void {
     const press = (event: KeyboardEvent) => {
-      if (event.key === "Escape" && !event.defaultPrevented) this.#say({ type: "escape" });
+      if (event.key !== "Escape") return;
+      // The page's own listeners may come after this one, and have something to close themselves.
+      setTimeout(() => {
+        if (!event.defaultPrevented) this.#say({ type: "escape" });
+      });
     };
     addEventListener("keydown", press);
     this.#undo.push(() => removeEventListener("keydown", press));

@@ -8,6 +8,7 @@ import * as start from "./connection/start";
 import { Engine } from "./engine/commands";
 import "./style/editor.css";
 import { languageOf } from "./text/texts";
+import { begin } from "./workspace/beginning";
 import { embed } from "./workspace/embed";
 import { leave, take } from "./workspace/keeping";
 import { listenToKeys } from "./workspace/keys";
@@ -27,14 +28,14 @@ async function main(): Promise<void> {
   const client = connect(place.path, frame, address.token);
   const language = languageOf([frame?.config.lang, ...navigator.languages]);
   const workspace = new Workspace(new Engine(client), language, take());
-  if (strange) workspace.toast({ key: "strangeFrame" }, "warning");
+  if (strange) workspace.toasts.show({ key: "strangeFrame" }, "warning");
   const shop = frame && embed(workspace, frame);
   if (frame) workspace.view.set({ modal: frame.config.modal === true });
   listenToKeys(workspace, window);
   willLeave(workspace);
   keepOverReload(workspace);
   createRoot(document.getElementById("editor")!).render(<App workspace={workspace} shop={shop} />);
-  await workspace.begin(start.numberOf(frame?.config.document) ?? address.document);
+  await begin(workspace, start.numberOf(frame?.config.document) ?? address.document);
   workspace.view.watch(() => {
     const { report } = workspace.state;
     if (report && !frame) start.writeAddress(report.id);

@@ -9,7 +9,7 @@ import {
   Refused,
   withProperties,
 } from "./properties";
-import type { Change, Page, PageInput, PageObject, Report, Table } from "./types";
+import type { Change, Page, PageInput, PageObject, Properties, Report, Table } from "./types";
 
 export const MOST_PAGES = 20;
 export const MOST_OBJECTS = 500;
@@ -94,6 +94,17 @@ function changedOnce(report: Report, change: Change): Report {
     case "data":
       return { ...report, data: change.data === null ? null : checkTable(change.data) };
   }
+}
+
+/** Leave out what would set properties to what they are: an undo of that would seem to do nothing. */
+export function effective(report: Report, changes: readonly Change[]): readonly Change[] {
+  const ids = changes.flatMap((change) => ("id" in change ? [change.id] : []));
+  const isAlone = new Set(ids).size === ids.length && ids.length === changes.length;
+  return changes.filter((change) => {
+    if (change.op !== "set" || !isAlone) return true;
+    const object = find(report, change.id) as Properties | undefined;
+    return !object || Object.entries(change.set).some(([name, value]) => object[name] !== value);
+  });
 }
 
 /** Say on which page an object is, and at which place, or refuse. */

@@ -183,7 +183,7 @@ export function Grid() {
               });
             else change({ columns, rows: others(rows, active.row) });
             const key = active.row < 0 ? "columnDeleted" : "rowDeleted";
-            workspace.toast({ key }, "info", true);
+            workspace.toasts.show({ key }, "info", true);
             goTo(active);
           }}
         />
@@ -207,7 +207,7 @@ export function Grid() {
             className="button"
             onClick={() => {
               change(null);
-              workspace.toast({ key: "dataRemoved" }, "info", true);
+              workspace.toasts.show({ key: "dataRemoved" }, "info", true);
             }}
           >
             <Icon name="delete" />

@@ -10,15 +10,19 @@ import type { Workspace } from "../workspace/workspace";
 export async function importCsv(workspace: Workspace, file: Blob): Promise<void> {
   const { table, left } = tableOf(decoded(await file.arrayBuffer()));
   if (!table) {
-    workspace.toast({ key: "noTable" }, "warning");
+    workspace.toasts.show({ key: "noTable" }, "warning");
     return;
   }
   if (!workspace.edit("importData", [{ op: "data", data: table }])) return;
   workspace.view.set({ grid: true });
   workspace.goToRow(0);
   if (left)
-    workspace.toast({ key: "rowsLeft", values: { count: left, most: MOST_ROWS } }, "warning");
-  else workspace.toast({ key: "imported", values: { count: table.rows.length } }, "info", true);
+    workspace.toasts.show(
+      { key: "rowsLeft", values: { count: left, most: MOST_ROWS } },
+      "warning",
+    );
+  else
+    workspace.toasts.show({ key: "imported", values: { count: table.rows.length } }, "info", true);
 }
 
 /** UTF-8, or, where it is none, what Korean spreadsheets write. */

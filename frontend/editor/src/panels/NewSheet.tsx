@@ -2,6 +2,7 @@
 
 import { type FormEvent, useRef, useState } from "react";
 import { newClient } from "../model/ids";
+import { begin } from "../workspace/beginning";
 import { useText, useWorkspace } from "../workspace/use";
 import { Choice, Field } from "./fields";
 import { Sheet } from "./Sheet";
@@ -34,10 +35,10 @@ export function NewSheet() {
       const wanted = name.trim().slice(0, 100) || t("untitled");
       const id = await workspace.engine.create(wanted, width, height, key.current);
       workspace.view.set({ sheet: null });
-      void workspace.begin(id);
+      void begin(workspace, id);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      workspace.toast({ key: "refusedBecause", values: { reason } }, "warning");
+      workspace.toasts.show({ key: "refusedBecause", values: { reason } }, "warning");
     } finally {
       setBusy(false);
     }

@@ -3,6 +3,7 @@
 import { useEffect, useState } from "react";
 import { NotDone } from "../engine/messages";
 import { Icon } from "../ribbon/icons";
+import { begin } from "../workspace/beginning";
 import { useText, useView, useWorkspace } from "../workspace/use";
 import { Sheet } from "./Sheet";
 
@@ -30,7 +31,7 @@ export function OpenSheet() {
     setSure(null);
     workspace.engine.remove(id).then(load, (error: unknown) => {
       const reason = error instanceof Error ? error.message : String(error);
-      workspace.toast({ key: "refusedBecause", values: { reason } }, "warning");
+      workspace.toasts.show({ key: "refusedBecause", values: { reason } }, "warning");
       if (error instanceof NotDone) load();
     });
   };
@@ -48,7 +49,7 @@ export function OpenSheet() {
               aria-current={id === current}
               onClick={() => {
                 workspace.view.set({ sheet: null });
-                if (id !== current) void workspace.begin(id);
+                if (id !== current) void begin(workspace, id);
               }}
             >
               <strong>{name}</strong>

@@ -19,7 +19,7 @@ export function Toasts() {
               type="button"
               className="button"
               onClick={() => {
-                workspace.forget(id);
+                workspace.toasts.forget(id);
                 workspace.undo();
               }}
             >
@@ -30,7 +30,7 @@ export function Toasts() {
             type="button"
             className="small"
             aria-label={t("dismiss")}
-            onClick={() => workspace.forget(id)}
+            onClick={() => workspace.toasts.forget(id)}
           >
             <Icon name="close" />
           </button>

@@ -44,7 +44,7 @@ export function embed(workspace: Workspace, frame: Frame): Shop {
       pages: report?.pages.length ?? 0,
       rows: report?.data?.rows.length ?? 0,
     });
-    workspace.toast({ key: "ordered" });
+    workspace.toasts.show({ key: "ordered" });
   };
   /** What is ordered is what has been saved: an order waits until the engine has all of it. */
   const order = () => {

@@ -22,7 +22,7 @@ export async function addImage(
   const page = pageOf(workspace.state);
   if (document === undefined || !page) return;
   if (!IMAGE_TYPES.includes(file.type)) {
-    workspace.toast({ key: "notAnImage" }, "warning");
+    workspace.toasts.show({ key: "notAnImage" }, "warning");
     return;
   }
   workspace.view.set({ uploading: true });
@@ -40,7 +40,7 @@ export async function addImage(
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     const key = error instanceof NotDone ? "refusedBecause" : "imageFailed";
-    workspace.toast({ key, values: { reason } }, "warning");
+    workspace.toasts.show({ key, values: { reason } }, "warning");
   } finally {
     workspace.view.set({ uploading: false });
   }

@@ -69,7 +69,7 @@ export function remove(workspace: Workspace): void {
   const changes = selection.map((id): Change => ({ op: "remove", id }));
   if (!workspace.edit("deleteObjects", changes)) return;
   workspace.select([]);
-  workspace.toast({ key: "deleted", values: { count: changes.length } }, "info", true);
+  workspace.toasts.show({ key: "deleted", values: { count: changes.length } }, "info", true);
 }
 
 export function copy(workspace: Workspace): readonly PageObject[] {
@@ -77,7 +77,7 @@ export function copy(workspace: Workspace): readonly PageObject[] {
   const objects = selected(workspace.state);
   if (objects.length) {
     workspace.view.set({ clipboard: objects });
-    workspace.say({ key: "copied", values: { count: objects.length } });
+    workspace.toasts.say({ key: "copied", values: { count: objects.length } });
   }
   return objects;
 }
@@ -206,5 +206,5 @@ export function removePage(workspace: Workspace, id: string): void {
   const next = report.pages[index + 1] ?? report.pages[index - 1];
   if (!workspace.edit("deletePage", [{ op: "remove_page", id }])) return;
   if (workspace.state.page === id && next) workspace.turnTo(next.id);
-  workspace.toast({ key: "pageDeleted" }, "info", true);
+  workspace.toasts.show({ key: "pageDeleted" }, "info", true);
 }

@@ -8,7 +8,7 @@ export async function exportPdf(workspace: Workspace, rows: Rows): Promise<void>
   workspace.commit();
   const { report, row, printing, unapplied } = workspace.state;
   if (!report || printing) return;
-  if (unapplied) workspace.toast({ key: "printsApplied", values: { count: unapplied } });
+  if (unapplied) workspace.toasts.show({ key: "printsApplied", values: { count: unapplied } });
   workspace.view.set({ printing: { done: 0, total: 0 } });
   try {
     const chosen = rows === "all" ? "all" : rows === "this" && row !== null ? [row] : undefined;
@@ -19,11 +19,11 @@ export async function exportPdf(workspace: Workspace, rows: Rows): Promise<void>
       content.push(await workspace.engine.pdfPart(pdf, part));
     }
     download(new Blob(content, { type: "application/pdf" }), name || `${report.name}.pdf`);
-    workspace.toast({ key: "exported", values: { name } });
+    workspace.toasts.show({ key: "exported", values: { name } });
     workspace.view.set({ sheet: null });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    workspace.toast({ key: "notExported", values: { reason } }, "warning");
+    workspace.toasts.show({ key: "notExported", values: { reason } }, "warning");
   } finally {
     workspace.view.set({ printing: null });
   }

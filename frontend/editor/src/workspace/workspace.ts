@@ -3,7 +3,7 @@
 import type { Engine } from "../engine/commands";
 import { Conversation } from "../engine/conversation";
 import { NotDone } from "../engine/messages";
-import { changed } from "../model/changes";
+import { changed, effective } from "../model/changes";
 import type { Point } from "../model/geometry";
 import { History } from "../model/history";
 import { newClient } from "../model/ids";
@@ -12,12 +12,13 @@ import { Refused } from "../model/properties";
 import type { Change, Report } from "../model/types";
 import type { Language, TextKey } from "../text/texts";
 import { Drawings } from "./drawings";
+import { Saving } from "./saving";
 import { Store } from "./store";
-import { NOTHING, pageOf, type Said, type Toast, type View } from "./view";
+import { Toasts } from "./toasts";
+import { NOTHING, pageOf, type View } from "./view";
 
 /** After the last letter or nudge, until it becomes an edit. */
 const PAUSE = 450;
-const TOAST_LIFE = 8_000;
 
 /** CSS pixels: in a lower window the page needs the room more than the data. */
 const LOW = 700;
@@ -31,6 +32,7 @@ interface Preview {
 
 export class Workspace {
   readonly view: Store<View>;
+  readonly toasts: Toasts;
   readonly drawings: Drawings;
   /** Called when the document has been saved, for the shop around us. */
   onSaved: (document: number, revision: number) => void = () => {};
@@ -38,27 +40,28 @@ export class Workspace {
   centre: () => Point | null = () => null;
   private talk: Conversation | null = null;
   /** Documents that we have left, while edits of ours wait there. */
-  private left: Conversation[] = [];
+  left: Conversation[] = [];
+  private readonly saving: Saving;
   private history = new History();
   private preview: Preview | null = null;
   private pause: ReturnType<typeof setTimeout> | undefined;
-  private opening = 0;
-  private toastNumber = 0;
-  private isSaving = false;
-  private kept: readonly Kept[];
+  /** Counts what has been opened: who waits for one can see that it is no longer wanted. */
+  turn = 0;
 
   constructor(
     readonly engine: Engine,
     language: Language,
-    kept: readonly Kept[] = [],
+    /** What an earlier page has left behind. */
+    public kept: readonly Kept[] = [],
   ) {
-    this.kept = kept;
     this.view = new Store<View>({ ...NOTHING, link: engine.link.state, language });
+    this.toasts = new Toasts(this.view);
+    this.saving = new Saving(this, (document, revision) => this.onSaved(document, revision));
     this.drawings = new Drawings(engine, () => this.redraw());
     engine.link.on("state", (link) => {
       this.view.set({ link });
       this.drawings.again();
-      this.saveIfDue();
+      this.saving.goOn(this.talk);
     });
   }
 
@@ -74,13 +77,13 @@ export class Workspace {
 
   /** Open a document; what waits in the one before goes on by itself. */
   async open(document: number): Promise<boolean> {
-    const turn = ++this.opening;
+    const turn = ++this.turn;
     this.leaveDocument();
     this.view.set({ trouble: { kind: "opening" }, report: null, facts: null, sheet: null });
     const kept = this.kept.find((each) => each.document === document) ?? { client: newClient() };
     try {
       const opened = await this.engine.open(document, kept.client);
-      if (turn !== this.opening) return false;
+      if (turn !== this.turn) return false;
       this.kept = this.kept.filter((each) => each.document !== document);
       this.take(
         new Conversation(
@@ -92,71 +95,11 @@ export class Workspace {
       );
       return true;
     } catch (error) {
-      if (turn !== this.opening) return false;
+      if (turn !== this.turn) return false;
       if (!(error instanceof NotDone)) throw error;
       this.view.set({ trouble: { kind: "gone", message: error.message } });
       return false;
     }
-  }
-
-  /** Send what an earlier page has left behind for documents other than the open one. */
-  private async sendKept(): Promise<void> {
-    for (const kept of this.kept) {
-      try {
-        if (kept.edits.length) {
-          const opened = await this.engine.open(kept.document, kept.client);
-          const talk: Conversation = new Conversation(
-            this.engine,
-            opened,
-            kept,
-            this.listener(() => talk),
-          );
-          this.left.push(talk);
-        }
-      } catch (error) {
-        if (!(error instanceof NotDone)) {
-          await this.online();
-          return this.sendKept();
-        }
-        this.toast({ key: "refusedBecause", values: { reason: error.message } }, "warning");
-      }
-      this.kept = this.kept.filter((each) => each !== kept);
-    }
-    this.count();
-  }
-
-  /** Open what was asked for, or the last document there is; again and again until the link is there. */
-  async begin(wanted: number | null): Promise<void> {
-    let turn = this.opening;
-    for (;;) {
-      try {
-        const first = wanted ?? this.kept.at(-1)?.document;
-        const document = first ?? (await this.engine.documents())[0]?.id;
-        if (turn !== this.opening) return; // the person has chosen meanwhile
-        turn += 1; // `open` counts
-        if (document === undefined) this.view.set({ trouble: { kind: "none" } });
-        else await this.open(document);
-        void this.sendKept();
-        return;
-      } catch {
-        if (turn !== this.opening) return;
-        await this.online();
-      }
-    }
-  }
-
-  /** Fires when there is a link, and not before a moment has passed. */
-  private online(): Promise<void> {
-    return new Promise((resolve) => {
-      let undo = () => {};
-      const look = () => {
-        if (this.engine.link.state.phase !== "online") return;
-        undo();
-        setTimeout(resolve, 500);
-      };
-      undo = this.engine.link.on("state", look);
-      look();
-    });
   }
 
   private take(talk: Conversation): void {
@@ -171,7 +114,7 @@ export class Workspace {
       selection: [],
       editing: null,
     });
-    this.changed();
+    this.refresh();
   }
 
   private leaveDocument(): void {
@@ -191,14 +134,14 @@ export class Workspace {
     if (this.talk?.document !== talk.document) this.engine.close(talk.document).catch(() => {}); // its session's end would do it, too
   }
 
-  private listener(whose: () => Conversation | null) {
+  listener(whose: () => Conversation | null) {
     return {
       changed: () => {
         for (const each of this.left) if (!each.ledger.unapplied) this.dismiss(each);
-        this.changed();
+        this.refresh();
       },
       refused: (outcome: Outcome) =>
-        this.toast(
+        this.toasts.show(
           outcome.message
             ? { key: "refusedBecause", values: { reason: outcome.message } }
             : { key: "refused" },
@@ -222,32 +165,9 @@ export class Workspace {
     this.commit();
     if (!this.talk) return;
     this.view.set({ saving: true });
-    this.saveIfDue();
+    this.saving.goOn(this.talk);
   }
 
-  private saveIfDue(): void {
-    const { talk } = this;
-    if (!this.state.saving || !talk || talk.ledger.unapplied || this.isSaving) return;
-    if (this.state.link.phase !== "online") return;
-    this.isSaving = true;
-    this.engine
-      .save(talk.document)
-      .then(({ revision, seq }) => {
-        talk.facts = { ...talk.facts, revision, unsaved: talk.ledger.seq > seq };
-        this.view.set({ saving: false });
-        this.say({ key: "savedNow" });
-        this.onSaved(talk.document, revision);
-      })
-      .catch((error: unknown) => {
-        if (!(error instanceof NotDone)) return; // no answer: the next state of the link tries again
-        this.view.set({ saving: false });
-        this.toast({ key: "notSaved", values: { reason: error.message } }, "warning");
-      })
-      .finally(() => {
-        this.isSaving = false;
-        this.changed();
-      });
-  }
   // Edits
 
   /** Do changes as one edit; false where they cannot be done. */
@@ -261,7 +181,7 @@ export class Workspace {
     if (this.preview && this.preview.key !== key) this.commit();
     clearTimeout(this.pause);
     this.preview = changes.length ? { label, key, changes } : null;
-    this.changed();
+    this.refresh();
   }
 
   /** The same, and make an edit of it when nothing follows for a moment. */
@@ -282,7 +202,7 @@ export class Workspace {
   cancel(): void {
     clearTimeout(this.pause);
     this.preview = null;
-    this.changed();
+    this.refresh();
   }
 
   /** The report without what is only shown. */
@@ -294,23 +214,27 @@ export class Workspace {
     this.commit();
     const { talk } = this;
     if (!talk) return;
-    this.outdateToasts();
+    this.toasts.outdate();
     try {
       const step = this.history.step(talk.shown, direction);
       if (!step) return;
       talk.edit(step.changes);
-      this.say({ key: direction === "undo" ? "undone" : "redone" });
+      this.toasts.say({ key: direction === "undo" ? "undone" : "redone" });
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      this.toast({ key: "cannotUndo" }, "warning");
+      this.toasts.show({ key: "cannotUndo" }, "warning");
     }
-    this.changed();
+    this.refresh();
   }
 
-  private doEdit(label: TextKey, changes: readonly Change[]): boolean {
+  private doEdit(label: TextKey, wanted: readonly Change[]): boolean {
     const { talk } = this;
-    if (!talk || !changes.length) return false;
-    this.outdateToasts();
+    const changes = talk ? effective(talk.shown, wanted) : [];
+    if (!talk || !changes.length) {
+      this.refresh();
+      return false;
+    }
+    this.toasts.outdate();
     try {
       changed(talk.shown, changes);
       this.history.note(talk.shown, { label, changes });
@@ -318,8 +242,8 @@ export class Workspace {
       return true;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      this.toast({ key: "refusedBecause", values: { reason: error.message } }, "warning");
-      this.changed();
+      this.toasts.show({ key: "refusedBecause", values: { reason: error.message } }, "warning");
+      this.refresh();
       return false;
     }
   }
@@ -333,36 +257,13 @@ export class Workspace {
   turnTo(page: string): void {
     this.commit();
     this.view.set({ page, selection: [], editing: null });
-    this.changed();
+    this.refresh();
   }
 
   goToRow(row: number | null): void {
     const rows = this.state.report?.data?.rows.length ?? 0;
     this.view.set({ row: row === null || !rows ? null : Math.max(0, Math.min(rows - 1, row)) });
-    this.changed();
-  }
-
-  /** Say, for the ear, what the eye can see happen. */
-  say(said: Said): void {
-    this.view.set({ said: { ...said } });
-  }
-
-  toast(said: Said, tone: Toast["tone"] = "info", undo = false): void {
-    const id = ++this.toastNumber;
-    const toasts = [...this.state.toasts, { id, said, tone, undo }].slice(-3);
-    this.view.set({ toasts });
-    setTimeout(() => this.forget(id), tone === "warning" ? 2 * TOAST_LIFE : TOAST_LIFE);
-  }
-
-  /** What a message offers to undo is no longer the last thing that was done. */
-  private outdateToasts(): void {
-    const { toasts } = this.state;
-    if (toasts.some(({ undo }) => undo))
-      this.view.set({ toasts: toasts.map((each) => ({ ...each, undo: false })) });
-  }
-
-  forget(id: number): void {
-    this.view.set({ toasts: this.state.toasts.filter((each) => each.id !== id) });
+    this.refresh();
   }
 
   /** What is to be kept of us over a reload. Others are told that we are gone, as far as that goes. */
@@ -387,7 +288,8 @@ export class Workspace {
     this.view.set({ unapplied: edits + keptEdits + (unfinished ? 1 : 0), unfinished });
   }
 
-  private changed(): void {
+  /** Bring the view up to date with the document. */
+  refresh(): void {
     this.count();
     const { talk } = this;
     if (!talk) return;
@@ -410,7 +312,7 @@ export class Workspace {
       redo: redo ? { key: redo.label as TextKey } : null,
     });
     this.drawings.want(talk.ledger, this.state.page, this.state.row);
-    this.saveIfDue();
+    this.saving.goOn(this.talk);
   }
 
   private withPreview(report: Report): Report {

@@ -28,6 +28,7 @@ export class FakeEngine {
   /** Events before this many are not kept: `sync` says `reload`. */
   keepEvents = 1_000;
   done = 0;
+  saves = 0;
 
   add(report: Report): void {
     this.documents.set(report.id, { report, seq: 0, events: [], applied: new Map() });
@@ -62,6 +63,9 @@ export class FakeEngine {
         const edits = kept.events.filter((event) => event.seq > after);
         return this.ok({ ...standing, edits });
       }
+      case "save":
+        this.saves += 1;
+        return this.ok({ revision: this.saves + 1, seq: kept.seq });
       case "apply":
         this.apply(kept, client, command.edit, command.changes, say);
         return this.ok({});

@@ -1,0 +1,45 @@
+/** Saving: what is saved is what the engine has, so it waits until all edits are there. */
+
+import type { Conversation } from "../engine/conversation";
+import { NotDone } from "../engine/messages";
+import type { Workspace } from "./workspace";
+
+/** Before a save is asked for again that had no answer, in milliseconds. */
+const PAUSE = 1_000;
+
+export class Saving {
+  private isAsked = false;
+
+  constructor(
+    private readonly workspace: Workspace,
+    /** Called when the document has been saved. */
+    private readonly saved: (document: number, revision: number) => void,
+  ) {}
+
+  /** Go on with a save that is wished for, if nothing is in its way. */
+  goOn(talk: Conversation | null): void {
+    const { saving, link } = this.workspace.state;
+    if (!saving || !talk || talk.ledger.unapplied || this.isAsked || link.phase !== "online")
+      return;
+    this.isAsked = true;
+    void this.ask(talk);
+  }
+
+  private async ask(talk: Conversation): Promise<void> {
+    const { view, toasts, engine } = this.workspace;
+    try {
+      const { revision, seq } = await engine.save(talk.document);
+      talk.facts = { ...talk.facts, revision, unsaved: talk.ledger.seq > seq };
+      view.set({ saving: false });
+      toasts.say({ key: "savedNow" });
+      this.saved(talk.document, revision);
+    } catch (error) {
+      if (error instanceof NotDone) {
+        view.set({ saving: false });
+        toasts.show({ key: "notSaved", values: { reason: error.message } }, "warning");
+      } else await new Promise((resolve) => setTimeout(resolve, PAUSE)); // and then again
+    }
+    this.isAsked = false;
+    this.workspace.refresh();
+  }
+}

@@ -39,6 +39,7 @@ from tests.certificates import empty_folder
 from tests.harness import client_context, free_port, make_certificates
 from tests.net.sockets import Loop, reset
 from tests.net.test_browser import client_frame
+from tests.service import test_survivors
 from tests.service.test_survivors import REQUEST, listen
 
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
@@ -771,6 +772,34 @@ class EndOnTwistedsReactorTests(EndTests):
     """Likewise."""
 
     reactor = EPollReactor
+
+
+class JoinedSurvivorsTests(test_survivors.SurvivorsTests):
+    """Of browsers that were joined with their links nothing is left either."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(relay, "READS_BEFORE_PUMPS", 1)
+        self.joined = 0
+        part = Joint.part
+
+        def parts(joint: Joint) -> None:
+            self.joined += 1
+            part(joint)
+
+        self.patch(Joint, "part", parts)
+
+    def test_relay(self) -> None:
+        self.serve("relay")
+        self.assertEqual(self.left_of(280), {})
+        self.assertGreater(self.joined, 140)
+
+    def test_links_over_tls(self) -> None:
+        self.serve("relay", secure_links=True)
+        self.assertEqual(self.left_of(480), {})
+        self.assertGreater(self.joined, 240)
+
+    test_other_modes = None  # type: ignore[assignment]  # they have no pumps
 
 
 class LadderTests(SecureTestCase):

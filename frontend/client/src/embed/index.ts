@@ -101,7 +101,7 @@ export class OrionEditor {
     button.textContent = "×";
     button.setAttribute("aria-label", this.#options.lang === "ko" ? "닫기" : "Close");
     button.style.cssText =
-      "align-self:end;width:44px;height:32px;border:0;background:none;font-size:24px";
+      "align-self:end;width:44px;height:32px;border:0;padding:0;background:none;font:24px/1 sans-serif";
     button.onclick = dialog.oncancel = () => this.close();
     dialog.append(button, this.iframe);
     document.body.append(dialog);

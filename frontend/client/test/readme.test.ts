@@ -47,6 +47,8 @@ afterEach(() => {
   expect(gateway.errors).toEqual([]);
 });
 
+const soon = (holds: () => void) => vi.waitFor(holds, { timeout: 15_000 });
+
 /** Run an example; return what it exports. */
 async function run(name: string): Promise<Record<string, unknown>> {
   const { code } = examples.get(name)!;
@@ -76,7 +78,7 @@ it("has its examples tested, all of them", () => {
 
 it.each(["begin", "outcomes", "node", "keep", "shim"])("%s", async (name) => {
   await run(name);
-  await vi.waitFor(() => expect(logged.toSorted()).toEqual(promised(name).toSorted()));
+  await soon(() => expect(logged.toSorted()).toEqual(promised(name).toSorted()));
 });
 
 it("react", async () => {
@@ -85,9 +87,9 @@ it("react", async () => {
   const root = createRoot(host);
   root.render(React.createElement(Preview));
   const button = () => host.querySelector("button");
-  await vi.waitFor(() => expect(button()?.disabled).toBe(false));
+  await soon(() => expect(button()?.disabled).toBe(false));
   button()!.click();
-  await vi.waitFor(() => expect(button()!.textContent).toBe('{"cmd":"render","page":1}'));
+  await soon(() => expect(button()!.textContent).toBe('{"cmd":"render","page":1}'));
   root.unmount();
 });
 
@@ -108,7 +110,7 @@ it("shop and frame", async () => {
     come(data, shop, "https://shop.example", ports)) as typeof window_.postMessage);
   await run("frame");
   editor.send("order");
-  await vi.waitFor(() => expect(logged).toEqual(["ordered [object Object]"]));
+  await soon(() => expect(logged).toEqual(["ordered [object Object]"]));
   expect(gateway.order).toEqual(['{"cmd":"order","document":"invoice"}']);
   editor.close();
 });

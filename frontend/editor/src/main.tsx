@@ -31,7 +31,7 @@ async function main(): Promise<void> {
   if (strange) workspace.toasts.show({ key: "strangeFrame" }, "warning");
   const shop = frame && embed(workspace, frame);
   if (frame) workspace.view.set({ modal: frame.config.modal === true });
-  listenToKeys(workspace, window);
+  listenToKeys(workspace, document);
   willLeave(workspace);
   keepOverReload(workspace);
   createRoot(document.getElementById("editor")!).render(<App workspace={workspace} shop={shop} />);
@@ -53,7 +53,9 @@ function connect(path: string, frame: Frame | null, token: string | null): Orion
     : token === null
       ? {}
       : { getToken: () => token };
-  return new OrionClient(path, ours);
+  // A page is not told why a socket did not open, but it is told why one was closed: so a token that
+  // the gateway does not take comes in the first message, and the person hears of it.
+  return new OrionClient(path, { ...ours, tokenIn: "hello" });
 }
 
 /** Listens before the client does, which closes its socket then: our last words are to go over that. */

@@ -19,6 +19,8 @@ import type { Workspace } from "./workspace";
 /** What the clipboard calls our objects. */
 const OBJECTS = "application/x-orion-objects";
 
+const CLIPBOARD = ["copy", "cut", "paste"] as const;
+
 const ARROWS: Readonly<Record<string, readonly [number, number]>> = {
   ArrowLeft: [-1, 0],
   ArrowRight: [1, 0],
@@ -26,21 +28,22 @@ const ARROWS: Readonly<Record<string, readonly [number, number]>> = {
   ArrowDown: [0, 1],
 };
 
-/** Listen on a window; returns what ends it. */
-export function listenToKeys(workspace: Workspace, window: Window): () => void {
+/**
+ * Listen on a document; returns what ends it. Not on its window: the shop's dialogue is closed by an
+ * Escape that arrives there, if nobody has made use of it before.
+ */
+export function listenToKeys(workspace: Workspace, document: Document): () => void {
   const press = (event: KeyboardEvent) => {
     if (!event.defaultPrevented && pressed(workspace, event)) event.preventDefault();
   };
   const clip = (event: ClipboardEvent) => {
     if (!event.defaultPrevented && clipped(workspace, event)) event.preventDefault();
   };
-  window.addEventListener("keydown", press);
-  for (const name of ["copy", "cut", "paste"] as const)
-    window.document.addEventListener(name, clip);
+  document.addEventListener("keydown", press);
+  for (const name of CLIPBOARD) document.addEventListener(name, clip);
   return () => {
-    window.removeEventListener("keydown", press);
-    for (const name of ["copy", "cut", "paste"] as const)
-      window.document.removeEventListener(name, clip);
+    document.removeEventListener("keydown", press);
+    for (const name of CLIPBOARD) document.removeEventListener(name, clip);
   };
 }
 
@@ -56,6 +59,10 @@ function pressed(workspace: Workspace, event: KeyboardEvent): boolean {
   const command = event.ctrlKey || event.metaKey;
   if (command && !event.altKey && event.key.toLowerCase() === "s") {
     workspace.save();
+    return true;
+  }
+  if (event.key === "Escape" && isTyping(event.target)) {
+    (event.target as HTMLElement).blur();
     return true;
   }
   if (isTyping(event.target) || event.altKey || !workspace.isOpen) return false;

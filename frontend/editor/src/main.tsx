@@ -30,7 +30,6 @@ async function main(): Promise<void> {
   const workspace = new Workspace(new Engine(client), language, take());
   if (strange) workspace.toasts.show({ key: "strangeFrame" }, "warning");
   const shop = frame && embed(workspace, frame);
-  if (frame) workspace.view.set({ modal: frame.config.modal === true });
   listenToKeys(workspace, document);
   willLeave(workspace);
   keepOverReload(workspace);

@@ -24,6 +24,10 @@ export function Badge() {
       <span data-testid="connection" data-phase={link.phase} data-waiting={waiting}>
         {calm ? t("online") : t(said.key, said.values)}
       </span>
+      {/* For the ear: whether there is a link, and not each second that passes. */}
+      <span className="unseen" role="status">
+        {online ? t("online") : link.phase === "connecting" ? "" : t("noLink")}
+      </span>
       {canRetry && (
         <button type="button" onClick={() => workspace.engine.link.reconnect()}>
           {t("tryNow")}

@@ -14,9 +14,8 @@ export function TitleBar() {
   const language = useView((view) => view.language);
   const isOpen = useView((view) => view.report !== null);
   const saving = useView((view) => view.saving);
-  const modal = useView((view) => view.modal);
   return (
-    <header className={modal ? "title-bar is-modal" : "title-bar"}>
+    <header className="title-bar">
       <img src="/icon.svg" alt="" width="22" height="22" />
       {isOpen ? <DocumentName /> : <strong>Orion</strong>}
       {isOpen && <SavedState />}

@@ -211,6 +211,7 @@ export const en = {
   showValues: "Show values or fields",
   // Link
   online: "Connected",
+  noLink: "Not connected. You can go on: changes are kept and sent later.",
   connecting: "Connecting…",
   sending: "Sending {count} change|Sending {count} changes",
   reconnecting: "Reconnecting in {seconds} s",

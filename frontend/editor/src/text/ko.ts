@@ -201,6 +201,7 @@ export const ko: Readonly<Record<keyof typeof en, string>> = {
   template: "필드 표시",
   showValues: "값 또는 필드 표시",
   online: "연결됨",
+  noLink: "연결되지 않았습니다. 계속 작업할 수 있으며, 변경은 보관했다가 나중에 보냅니다.",
   connecting: "연결 중…",
   sending: "변경 {count}건 전송 중",
   reconnecting: "{seconds}초 후 다시 연결",

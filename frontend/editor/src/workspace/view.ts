@@ -33,8 +33,6 @@ export interface Progress {
 
 export interface View {
   readonly link: LinkState;
-  /** The shop shows us in a dialogue, and its closing button above our upper right corner. */
-  readonly modal: boolean;
   readonly language: Language;
   readonly documents: readonly Listing[] | null;
   readonly report: Report | null;
@@ -66,7 +64,6 @@ export interface View {
 }
 
 export const NOTHING: Omit<View, "link" | "language"> = {
-  modal: false,
   documents: null,
   report: null,
   facts: null,

@@ -4,7 +4,7 @@
  */
 
 import type { CSSProperties } from "react";
-import { bounds, HANDLES, union } from "../model/geometry";
+import { bounds, HANDLES, type Handle, union } from "../model/geometry";
 import type { Page, PageObject } from "../model/types";
 import { useText, useView, useWorkspace } from "../workspace/use";
 import { pageOf } from "../workspace/view";
@@ -14,6 +14,8 @@ import { usePointer } from "./usePointer";
 
 /** CSS pixels that a thin object gets to be taken by. */
 const GRIP = 10;
+/** CSS pixels between two edges for handles in their middle, too. */
+const ROOM = 30;
 
 export function Overlay({ scale }: { scale: number }) {
   const t = useText();
@@ -103,7 +105,7 @@ function Selection({ chosen, scale }: { chosen: readonly PageObject[]; scale: nu
     );
   }
   const isLine = object.kind === "line";
-  const handles = isLine ? (["nw", "se"] as const) : HANDLES;
+  const handles = isLine ? (["nw", "se"] as const) : HANDLES.filter(hasRoom(object, scale));
   return (
     <div className={isLine ? "outline is-line" : "outline"} style={exact(object, scale)}>
       {handles.map((handle) => (
@@ -124,6 +126,13 @@ function Selection({ chosen, scale }: { chosen: readonly PageObject[]; scale: nu
       />
     </div>
   );
+}
+
+/** Whether a handle leaves the object's middle free, to be taken and dragged; corners always do. */
+function hasRoom({ width, height }: PageObject, scale: number): (handle: Handle) => boolean {
+  const tooLow = height * scale < ROOM ? ["n", "s"] : [];
+  const tooNarrow = width * scale < ROOM ? ["w", "e"] : [];
+  return (handle) => ![...tooLow, ...tooNarrow].includes(handle);
 }
 
 function exact(object: PageObject, scale: number): CSSProperties {

@@ -7,9 +7,11 @@ differently from us is overridden here, with the reason beside it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 from typing import Protocol as Seam
 
+from attrs import define
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.util import encode_truncate
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
@@ -48,6 +50,8 @@ STALLED_CLOSE_TIMEOUT = 5.0
 """Seconds that a dropped connection has to deliver its last bytes; then it is cut off."""
 FRAMES_A_TURN = 16
 """How many frames of one browser are taken before it is the others' turn, about 1 ms of work."""
+CALLS_A_TURN = 1000
+"""How many timers of sockets go off before it is the others' turn, such as those of pings."""
 MOST_OF_A_PING = 128
 """Bytes that a ping takes on the wire, TLS included: a browser that has taken no more than that
 may be gone, and only its system be there."""
@@ -97,27 +101,32 @@ class BrowserProtocol(WebSocketServerProtocol):
     frame_data: Any
     _perMessageCompress: Any
 
-    def __init__(self, owner: BrowserOwner, subprotocol: str | None) -> None:
+    # Of the class until they change: most sockets are idle most of the time.
+    _paused = False
+    _delivering = False
+    _resting: IDelayedCall | None = None
+    _frames_left = FRAMES_A_TURN
+    _messages = 0
+    _unfinished: IDelayedCall | None = None
+    _closing = False
+    _full = False
+    _unanswered: bytes | None = None
+    _taken: int | None = None
+    _stalled: IDelayedCall | None = None
+
+    def __init__(self, owner: BrowserOwner | None, subprotocol: str | None) -> None:
         super().__init__()
         self.owner = owner
         self.subprotocol = subprotocol
-        self._paused = False
-        self._delivering = False
-        self._resting: IDelayedCall | None = None
-        self._frames_left = FRAMES_A_TURN
-        self._messages = 0
-        self._unfinished: IDelayedCall | None = None
-        self._closing = False
-        self._full = False
-        self._unanswered: bytes | None = None
-        self._taken: int | None = None
-        self._stalled: IDelayedCall | None = None
 
     # From Autobahn
 
     def connectionMade(self) -> None:
         super().connectionMade()
         # Autobahn asks for this before it knows its own options, and swallows the error.
+        self._set_tcp_options()
+
+    def _set_tcp_options(self) -> None:
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(self.tcpNoDelay)
             self.transport.setTcpKeepAlive(True)
@@ -196,8 +205,8 @@ class BrowserProtocol(WebSocketServerProtocol):
     def dataReceived(self, data: bytes) -> None:
         if self.state == self.STATE_CLOSED:
             return  # Autobahn would keep it
-        super().dataReceived(data)
-        if self._resting is None:
+        self._dataReceived(data)  # what Autobahn does beside that is to word a line of debugging
+        if self._resting is None and self._frames_left != FRAMES_A_TURN:
             self._frames_left = FRAMES_A_TURN
         self._watch_message()
         self._rest()
@@ -433,7 +442,7 @@ class BrowserFactory(WebSocketServerFactory):
     message_time: float
     """Seconds from the first byte of a message to its last."""
 
-    def connect(self, owner: BrowserOwner, subprotocol: str | None) -> BrowserProtocol:
+    def connect(self, owner: BrowserOwner | None, subprotocol: str | None) -> BrowserProtocol:
         """Return the protocol of a browser whose request has been accepted."""
         browser = self.browser_class(owner, subprotocol)
         browser.factory = self
@@ -454,7 +463,7 @@ def browser_factory(
     """
     factory = BrowserFactory(server="", reactor=reactor)
     factory.message_time = limits.message_time
-    factory._batched_timer = _NeverEarly(factory._batched_timer)
+    factory._batched_timer = _Seconds(reactor)
     factory.setProtocolOptions(
         versions=[13],
         webStatus=False,
@@ -484,19 +493,68 @@ def browser_factory(
     return factory
 
 
-class _NeverEarly:
+class _Seconds:
     """
-    Autobahn's timers, up to a second late instead of up to a second early.
+    Autobahn's timers: those that are due within one second go off together, at its end.
 
-    They are cut down to whole seconds: with a ping timeout of half a second it would be over
-    before the ping is out.
+    Its own hold more for each of them, look through all others of a second to cancel one, and go
+    off up to a second early: with a ping timeout of half a second it would be over before the
+    ping is out.
+
+    Args:
+        reactor: whose time it is.
     """
 
-    def __init__(self, timer: Any) -> None:
-        self._timer = timer
+    _log = Logger()
 
-    def call_later(self, delay: float, function: Any, *args: Any) -> Any:
-        return self._timer.call_later(delay + 1.0, function, *args)
+    def __init__(self, reactor: IReactorTime) -> None:
+        self._reactor = reactor
+        self._due: dict[int, tuple[IDelayedCall, dict[_Call, None]]] = {}
+
+    def call_later(self, delay: float, function: Callable[[], object]) -> _Call:
+        """Have a function called in so many seconds, or up to one second later."""
+        now = self._reactor.seconds()
+        second = int(now + delay) + 1
+        if second not in self._due:
+            timer = self._reactor.callLater(second - now, self._go_off, second)
+            self._due[second] = timer, {}
+        call = _Call(self, second, function)
+        self._due[second][1][call] = None
+        return call
+
+    def cancel(self, second: int, call: _Call) -> None:
+        """Forget a call, if it is still to come."""
+        timer, calls = self._due.get(second, (None, {}))
+        calls.pop(call, None)
+        if timer is not None and not calls:
+            del self._due[second]
+            if timer.active():
+                timer.cancel()
+
+    def _go_off(self, second: int) -> None:
+        _, calls = self._due[second]
+        for call in list(calls)[:CALLS_A_TURN]:
+            if call in calls:  # else one before it has cancelled it
+                del calls[call]
+                try:
+                    call.function()
+                except Exception:
+                    self._log.failure("bug in a timer of a socket")
+        self._due.pop(second, None)
+        if calls:
+            self._due[second] = self._reactor.callLater(0, self._go_off, second), calls
+
+
+@define(eq=False, weakref_slot=False)
+class _Call:
+    """A call that is to come; Autobahn cancels it."""
+
+    _timers: _Seconds
+    _second: int
+    function: Callable[[], object]
+
+    def cancel(self) -> None:
+        self._timers.cancel(self._second, self)
 
 
 def _accept_nothing(offers: list[Any]) -> None:

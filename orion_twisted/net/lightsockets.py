@@ -8,14 +8,57 @@ all that it has read and written, for as long as the socket lives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from functools import cache
+from hashlib import sha1
 from types import CodeType, FunctionType
 from typing import Any
 
+from autobahn.twisted.util import peer2str
 from autobahn.twisted.websocket import WebSocketServerProtocol
+from autobahn.websocket.protocol import TrafficStats
+from autobahn.websocket.utf8validator import Utf8Validator
+from twisted.internet.address import IPv4Address
+from twisted.internet.task import Clock
 
-from orion_twisted.net.browser import BrowserFactory, BrowserProtocol
+from orion_twisted.core.handshake import DialIn, upgrade_request
+from orion_twisted.core.settings import Limits
+from orion_twisted.net.browser import (
+    BrowserFactory,
+    BrowserOwner,
+    BrowserProtocol,
+    browser_factory,
+)
+
+_PLAIN_HANDSHAKE = re.compile(
+    rb"GET / HTTP/1\.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    rb"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ([0-9A-Za-z+/]{22}==)\r\n"
+    rb"(?:Sec-WebSocket-Protocol: ([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\r\n)?\r\n"
+)
+"""What `upgrade_request` writes for a socket without extensions: key and subprotocol."""
+
+_ANSWER = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
+
+
+class _WhenAsked:
+    """An attribute that a socket makes when it is first asked for it: most never are."""
+
+    def __init__(self, make: Callable[[], object]) -> None:
+        self._make = make
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, socket: object, kind: type) -> Any:
+        if socket is None:
+            return self
+        made = self._make()
+        setattr(socket, self._name, made)
+        return made
 
 
 class _Nobody:
@@ -55,12 +98,14 @@ _INSTEAD: dict[str, Any] = {
     "is_closed": _Nobody(),
     "is_open": _Nobody(),
     "send_queue": (),  # of sends that are cut in pieces, or held back: nobody here asks for that
+    "trafficStats": TrafficStats(),  # of all sockets together: nobody reads it
 }
 """What does for all sockets, in place of what Autobahn makes for each."""
 
 _AT_REST: dict[str, Any] = {
     "_perMessageCompress": None,
     "autoPingPending": None,
+    "autoPingPendingCall": None,
     "autoPingPendingSent": None,
     "autoPingPendingSeq": 0,
     "autoPingTimeoutCall": None,
@@ -102,24 +147,82 @@ def lighten(factory: BrowserFactory) -> BrowserFactory:
     A socket is slim from when it is open. It is to be called again after the options have changed,
     or the class.
     """
+    if why_not() is None:
+        factory.browser_class = _light_class(factory)
+    return factory
+
+
+def _light_class(factory: BrowserFactory) -> type[BrowserProtocol]:
     kind = factory.browser_class
     heavy: type[BrowserProtocol] = getattr(kind, "heavy", kind)
-    if why_not() is None:
-        carried = {
-            name: _as_attribute(getattr(factory, name))
-            for name in heavy.CONFIG_ATTRS
-            if not hasattr(heavy, name)
-        }
+    carried = {
+        name: _as_attribute(getattr(factory, name))
+        for name in heavy.CONFIG_ATTRS
+        if not hasattr(heavy, name)
+    }
+    own = {"CONFIG_ATTRS": [], "heavy": heavy, "utf8validator": _WhenAsked(Utf8Validator)}
+    return type(
+        heavy.__name__, (heavy,), {**_INSTEAD, **_AT_REST, **carried, **own, **_opening(heavy)}
+    )
 
-        def onOpen(self: BrowserProtocol) -> None:
-            heavy.onOpen(self)
-            slim(self)
 
-        own = {"CONFIG_ATTRS": [], "heavy": heavy, "onOpen": onOpen}
-        factory.browser_class = type(
-            heavy.__name__, (heavy,), {**_INSTEAD, **_AT_REST, **carried, **own}
+def _opening(heavy: type[BrowserProtocol]) -> dict[str, Any]:
+    """Return how sockets of a class are opened where they are light."""
+
+    def __init__(self: Any, owner: BrowserOwner | None, subprotocol: str | None) -> None:
+        # What Autobahn would make is in the class.
+        self.owner = owner
+        self.subprotocol = subprotocol
+
+    def connectionMade(self: Any) -> None:
+        self.peer = peer2str(self.transport)
+        self._set_tcp_options()
+        self.state = self.STATE_CONNECTING
+        self.factory.countConnections += 1
+        if self.openHandshakeTimeout:
+            self.openHandshakeTimeoutCall = self.factory._batched_timer.call_later(
+                self.openHandshakeTimeout, self.onOpenHandshakeTimeout
+            )
+
+    def processHandshake(self: Any) -> None:
+        request = _PLAIN_HANDSHAKE.match(self.data)
+        wanted = self.subprotocol
+        if request is None or (wanted is not None and wanted.encode("ascii") != request[2]):
+            heavy.processHandshake(self)
+            return
+        rest = self.data[request.end() :]
+        self.data = rest
+        subprotocol = b"" if wanted is None else b"Sec-WebSocket-Protocol: %s\r\n" % request[2]
+        accept = b64encode(sha1(request[1] + _GUID).digest())
+        self.transport.write(
+            b"%s%sSec-WebSocket-Accept: %s\r\n\r\n" % (_ANSWER, subprotocol, accept)
         )
-    return factory
+        self.state = self.STATE_OPEN
+        if self.openHandshakeTimeoutCall is not None:
+            self.openHandshakeTimeoutCall.cancel()
+            self.openHandshakeTimeoutCall = None
+        if self.autoPingInterval:
+            self.autoPingPendingCall = self.factory._batched_timer.call_later(
+                self.autoPingInterval, self._sendAutoPing
+            )
+        # Not our own `onOpen`: there is nothing of a handshake to be dropped.
+        heavy.onOpen(self)
+        if self.data:
+            self.consumeData()
+        else:
+            del self.data
+
+    def onOpen(self: BrowserProtocol) -> None:
+        heavy.onOpen(self)
+        slim(self)
+
+    def _onOpen(self: BrowserProtocol) -> None:
+        self.onOpen()  # and nobody is told what TLS knows of the browser: nobody asks
+
+    return {
+        each.__name__: each
+        for each in (__init__, connectionMade, processHandshake, onOpen, _onOpen)
+    }
 
 
 def _as_attribute(option: Any) -> Any:
@@ -159,7 +262,57 @@ def why_not() -> str | None:
                 late = _OF_THE_HANDSHAKE.intersection(_names_in(method.__code__))
                 if late:
                     return f"{kind.__name__}.{name} uses {', '.join(sorted(late))}"
+    try:
+        return _otherwise_opened()
+    except AttributeError as error:
+        return str(error)
+
+
+class _Wire:
+    """A transport that leads nowhere."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def getPeer(self) -> IPv4Address:
+        return IPv4Address("TCP", "127.0.0.1", 0)
+
+
+def _otherwise_opened() -> str | None:
+    """Open a socket in both ways, without a connection, and compare what comes of it."""
+    for subprotocol in (None, "chat"):
+        request = upgrade_request(DialIn(b"AAAAAAAAAAAAAAAAAAAAAA==", subprotocol), False)
+        if _PLAIN_HANDSHAKE.fullmatch(request) is None:
+            return "a handshake is written in another way"
+        opened = []
+        for is_light in (False, True):
+            factory = browser_factory(Limits(), 1, False, Clock())
+            if is_light:
+                factory.browser_class = _light_class(factory)
+            wire: Any = _Wire()
+            socket: Any = factory.connect(None, subprotocol)
+            socket.makeConnection(wire)
+            socket.dataReceived(request)
+            opened.append((socket, wire.written))
+        (heavy, answer), (light, written) = opened
+        if written != answer:
+            return "Autobahn answers a handshake in another way"
+        for name, value in vars(heavy).items():
+            if name not in _NOT_KEPT and not _is_alike(value, getattr(light, name)):
+                return f"Autobahn opens a socket with another {name}"
     return None
+
+
+def _is_alike(one: object, other: object) -> bool:
+    """Compare what is the same in all sockets; of what each makes for itself, the type."""
+    return type(one) is type(other) and (one is None or not _is_plain(one) or one == other)
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, bool | int | str | bytes | list | tuple)
 
 
 def _names_in(code: CodeType) -> Iterator[str]:

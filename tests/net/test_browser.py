@@ -27,6 +27,7 @@ from autobahn.websocket.compress import (
 )
 from autobahn.websocket.compress_deflate import PerMessageDeflate
 from twisted.internet import ssl
+from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -36,6 +37,7 @@ from orion_twisted.core.errors import CloseCode
 from orion_twisted.core.handshake import Upgrade, upgrade_request
 from orion_twisted.core.settings import Limits, Tenant
 from orion_twisted.net.browser import (
+    CALLS_A_TURN,
     FAILED_CLOSE_TIMEOUT,
     FRAMES_A_TURN,
     MAX_REASON,
@@ -1034,6 +1036,69 @@ class OptionsTests(BrowserTestCase):
             "serveFlashSocketPolicy": False,
         }
         self.assertEqual({name: getattr(factory, name) for name in expected}, expected)
+
+
+class SecondsTests(SynchronousTestCase):
+    """Timers of sockets, of which there may be very many."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(100.5)
+        self.timers = browser_factory(Limits(), 1, False, self.clock)._batched_timer
+        self.called: list[str] = []
+
+    def later(self, delay: float, name: str) -> Any:
+        return self.timers.call_later(delay, lambda: self.called.append(name))
+
+    def test_when(self) -> None:
+        """None goes off early, none more than a second late, and those of a second together."""
+        for delay in (0.4, 0.6, 1.4, 0.0):
+            self.later(delay, str(delay))
+        self.assertEqual(len(self.clock.getDelayedCalls()), 2)
+        self.clock.advance(0.49)
+        self.assertEqual(self.called, [])
+        self.clock.advance(0.02)
+        self.assertEqual(self.called, ["0.4", "0.0"])
+        self.clock.advance(1)
+        self.assertEqual(self.called, ["0.4", "0.0", "0.6", "1.4"])
+
+    def test_cancelled(self) -> None:
+        """What is cancelled does not come, not even by one that goes off with it."""
+        first = self.timers.call_later(1, lambda: second.cancel())
+        second = self.later(1, "second")
+        third = self.later(1, "third")
+        self.later(1, "fourth")
+        third.cancel()
+        self.clock.advance(2)
+        self.assertEqual(self.called, ["fourth"])
+        first.cancel()  # it has gone off
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_all_cancelled(self) -> None:
+        """Where nothing is to come nobody waits for it."""
+        calls = [self.later(5, "x"), self.later(5, "y")]
+        for each in calls:
+            each.cancel()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_very_many(self) -> None:
+        """They take turns with everything else, and each goes off once."""
+        for number in range(CALLS_A_TURN + 1):
+            last = self.later(1, str(number))
+        self.clock.callLater(1.5, self.called.append, "other")
+        self.clock.advance(2)
+        self.assertEqual(self.called.index("other"), CALLS_A_TURN)
+        self.assertEqual(len(set(self.called)), CALLS_A_TURN + 2)
+        last.cancel()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_bug(self) -> None:
+        """A bug in one of them is logged, and the others go off."""
+        self.timers.call_later(1, lambda: 1 / 0)
+        self.later(1, "other")
+        self.clock.advance(2)
+        self.assertEqual(self.called, ["other"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
 
 class MemoryTests(BrowserTestCase):

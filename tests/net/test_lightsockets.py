@@ -13,9 +13,12 @@ from typing import Any
 from unittest.mock import patch
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
+from autobahn.websocket.compress import PerMessageDeflateOffer
+from autobahn.websocket.protocol import WebSocketProtocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from orion_twisted.core.errors import CloseCode
+from orion_twisted.core.handshake import DialIn, upgrade_request
 from orion_twisted.net.browser import BrowserFactory, BrowserProtocol
 from orion_twisted.net.lightsockets import lighten, slim, why_not
 from tests.net import test_browser
@@ -31,12 +34,45 @@ class OnLightSockets:
         return lighten(super().factory(*arguments, **options))  # type: ignore[misc]
 
 
+class BehindTheGate(OnLightSockets):
+    """Have them get their handshakes as the gate writes them."""
+
+    def factory(self: Any, *arguments: Any, **options: Any) -> BrowserFactory:
+        factory = super().factory(*arguments, **options)  # type: ignore[misc]
+        connect, compression = factory.connect, factory.perMessageCompressionAccept([_OFFER])
+
+        def behind_the_gate(owner: Any, subprotocol: str | None) -> BrowserProtocol:
+            browser = connect(owner, subprotocol)
+
+            def first_data(data: bytes) -> None:
+                del browser.dataReceived  # type: ignore[attr-defined]
+                head, _, rest = data.partition(b"\r\n\r\n")
+                found = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
+                upgrade = DialIn(
+                    found[b"Sec-WebSocket-Key"],
+                    subprotocol,
+                    found.get(b"Sec-WebSocket-Extensions", b""),
+                )
+                handshake = upgrade_request(upgrade, compression is not None)
+                browser.dataReceived(handshake + rest)
+
+            browser.dataReceived = first_data  # type: ignore[method-assign]
+            return browser
+
+        factory.connect = behind_the_gate  # type: ignore[method-assign]
+        return factory
+
+
+_OFFER = PerMessageDeflateOffer()
+
+
 def _suites() -> Iterator[tuple[str, type]]:
     """Yield all suites for sockets, on light ones."""
     for name, suite in vars(test_browser).items():
         if name.endswith("Tests") and issubclass(suite, test_browser.BrowserTestCase):
-            ours = f"Light{name}"
-            yield ours, type(ours, (OnLightSockets, suite), {"__module__": __name__})
+            for way, kind in (("Light", OnLightSockets), ("Gate", BehindTheGate)):
+                ours = f"{way}{name}"
+                yield ours, type(ours, (kind, suite), {"__module__": __name__})
 
 
 globals().update(_suites())
@@ -63,8 +99,9 @@ class LightTests(OnLightSockets, test_browser.BrowserTestCase):
             self.setUp()
             with patch("autobahn.websocket.protocol.pformat") as pformat:
                 self.connect(factory)
-            formatted.append(len(pformat.call_args_list[0].args[0]))
-        self.assertEqual(formatted, [len(WebSocketServerProtocol.CONFIG_ATTRS), 0])
+            formatted.append([len(each.args[0]) for each in pformat.call_args_list])
+        options = len(WebSocketServerProtocol.CONFIG_ATTRS)
+        self.assertEqual(formatted[0], [options, *formatted[1]])  # these are the visitor's
 
     def test_changed(self) -> None:
         """Changed options, or another class, are carried once they have been lightened again."""
@@ -175,3 +212,27 @@ class WhyNotTests(SynchronousTestCase):
             why_not.cache_clear()
             with patch.object(WebSocketServerProtocol, "onNews", method, create=True):
                 self.assertEqual(why_not(), "WebSocketServerProtocol.onNews uses http_headers")
+
+    def test_another_answer(self) -> None:
+        """Who answers in Autobahn's place says what Autobahn says."""
+        with patch.object(WebSocketProtocol, "_WS_MAGIC", b"another one"):
+            self.assertEqual(why_not(), "Autobahn answers a handshake in another way")
+
+    def test_another_state(self) -> None:
+        """A socket is opened as Autobahn leaves it, or by Autobahn."""
+        made = WebSocketServerProtocol._connectionMade
+
+        def with_more(self: Any) -> None:
+            made(self)
+            self.something = 1
+
+        with patch.object(WebSocketServerProtocol, "_connectionMade", with_more):
+            self.assertIn("something", why_not() or "")
+        why_not.cache_clear()
+
+        def with_other(self: Any) -> None:
+            made(self)
+            self.triggered = True
+
+        with patch.object(WebSocketServerProtocol, "_connectionMade", with_other):
+            self.assertEqual(why_not(), "Autobahn opens a socket with another triggered")

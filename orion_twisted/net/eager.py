@@ -154,7 +154,7 @@ class _AdaptiveReads(tcp.Connection):
 
 
 class _Dialled(tcp.BaseClient):
-    """A connection that we have dialled."""
+    """A connection that we have dialled, or are dialling."""
 
     def connectionLost(self, reason: Failure) -> None:
         super().connectionLost(reason)
@@ -162,9 +162,32 @@ class _Dialled(tcp.BaseClient):
         # It may have dialled again by now.
         connector: Any = vars(self).pop("connector", None)
         if connector is not None and connector.transport is self:
-            factory, connector.transport = connector.factory, None
-            if getattr(factory, "_connector", None) is connector:
-                factory._connector = None
+            connector.transport = None
+            _forget_dialler(connector)
+
+    def doConnect(self) -> None:
+        if "connector" in vars(self):  # else it was given up before it has begun
+            super().doConnect()
+
+    def failIfNotConnected(self, err: Any) -> None:
+        connector: Any = vars(self).get("connector")
+        super().failIfNotConnected(err)
+        if connector is None or "connector" in vars(self):
+            return  # it is connected, or has failed before
+        # While it dials it knows itself. It may have an event left in this turn.
+        self.doRead = self.doWrite = _nothing_left  # type: ignore[method-assign]
+        if connector.transport is None:
+            _forget_dialler(connector)
+
+
+def _nothing_left() -> None:
+    """Stand in for an attempt to connect that is over."""
+
+
+def _forget_dialler(connector: Any) -> None:
+    factory = connector.factory
+    if getattr(factory, "_connector", None) is connector:
+        factory._connector = None
 
 
 class EagerServer(_EagerWrites, _AdaptiveReads, tcp.Server):

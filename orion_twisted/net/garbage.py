@@ -3,8 +3,8 @@ Python's collector of reference cycles, for a process with many connections and 
 
 Left alone it walks over all that every idle connection has, again and again, and finds nothing:
 connections are freed by their reference counts, which ``tests/service/test_survivors.py`` holds.
-What comes to nothing (a dial that is given up, a request that is no HTTP) still leaves cycles, of
-Twisted's and of h11's; they are young, and it is enough to look at the youngest.
+What comes to nothing (a request that is no HTTP, say) may still leave cycles, of Twisted's and of
+h11's; they are young, and it is enough to look at the youngest.
 """
 
 from __future__ import annotations

@@ -53,12 +53,14 @@ from orion_twisted.core.spent_tokens import Use
 from orion_twisted.net.browser import browser_factory
 from orion_twisted.net.certchecks import problem_of
 from orion_twisted.net.certfiles import file_name
+from orion_twisted.net.eager import make_eager
 from orion_twisted.net.tls import CertificateTable
 from orion_twisted.service.attachment import AttachmentV1, AttachmentV2
 from orion_twisted.service.backends import SharedLinks
 from orion_twisted.service.bridge import Bridge
 from orion_twisted.service.browser_end import BrowserEnd
 from orion_twisted.service.dial_in import DialInFactory, DialInPlaces, DialIns, SocketArrival
+from orion_twisted.service.performance import codec_of
 from orion_twisted.service.relay import RelayBridge
 from orion_twisted.service.sessions import Sessions, sessions_of
 from orion_twisted.service.sockets import socket_factory
@@ -133,6 +135,7 @@ class Gateway(MultiService):
         self._table = table
         self.counters = Counters() if counters is None else counters
         self._started = clock.seconds()
+        self._is_eager = codec_of(settings.performance) is not None
         self._routes = routes_of(settings.tenants)
         self._around = {
             tenant.name: surroundings(
@@ -202,6 +205,8 @@ class Gateway(MultiService):
             evicted.abort()
         if verdict is Verdict.LEAVE:
             self._dropped(gate, "pending_handshakes")
+        elif self._is_eager:
+            make_eager(gate.transport)  # TLS's handshake goes out at once as well
         return verdict
 
     def _dropped(self, gate: HttpGate, reason: str) -> None:
@@ -270,8 +275,10 @@ class Gateway(MultiService):
             return self._let_in(upgrade, gate, None)
         tenant = upgrade.tenant
 
-        def refused(failure: Failure) -> Refused:
-            failure.trap(TokenRefused)
+        def refused(failure: Failure) -> Refused | Failure:
+            # Not `trap`: what it raises knows the frame that it was raised in, and so itself.
+            if not failure.check(TokenRefused):
+                return failure
             error: Any = failure.value
             return unauthorized(error.reason, error.status).by(tenant)
 
@@ -311,8 +318,9 @@ class Gateway(MultiService):
             socket = self._sockets[tenant.name].connect(bridge, upgrade.subprotocol)
             return Admission(socket, upgrade_request(upgrade, tenant.compression))
 
-        def not_linked(failure: Failure) -> Refused:
-            failure.trap(BackendDown)
+        def not_linked(failure: Failure) -> Refused | Failure:
+            if not failure.check(BackendDown):
+                return failure
             if self._draining:
                 refusal = unavailable("draining", RETRY_AFTER)
             else:

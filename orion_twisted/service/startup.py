@@ -40,13 +40,14 @@ from orion_twisted.net.certchecks import Unusable
 from orion_twisted.net.certfolder import FolderState, load_folder
 from orion_twisted.net.certwatch import CertificateWatcher
 from orion_twisted.net.clientca import ClientAuthority, read_client_ca
+from orion_twisted.net.dialling import DiallingReactor
 from orion_twisted.net.leantls import make_lean
 from orion_twisted.net.listening import hold, inherited
 from orion_twisted.net.proxied import ProxiedFactory
 from orion_twisted.net.tls import CertificateTable
 from orion_twisted.service.dial_in import DialInPlaces
 from orion_twisted.service.gateway import Gateway, Listen, Spend
-from orion_twisted.service.performance import Pace, steps
+from orion_twisted.service.performance import Pace, codec_of, steps
 from orion_twisted.service.reload import DialInFiles, Reload, TokenFiles, load_secrets
 from orion_twisted.service.workers import Supervisor
 from orion_twisted.web.admin import Counts, admin_site
@@ -249,6 +250,8 @@ def _endpoints(
     settings: Settings, reactor: Any, problems: list[Problem]
 ) -> dict[str, list[tuple[str, IStreamClientEndpoint]]]:
     endpoints = {}
+    if codec_of(settings.performance) is not None:
+        reactor = DiallingReactor(reactor)
     for tenant in settings.tenants:
         if tenant.dials_in:
             continue

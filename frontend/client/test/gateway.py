@@ -28,7 +28,7 @@ from orion_twisted.core.settings import TokenSettings
 from orion_twisted.web.token_keys import load_keys, signing_key
 from orion_twisted.web.tokens import mint
 from tests.faults.process import EngineProcess
-from tests.harness import Gateway, free_port, make_certificates
+from tests.harness import Gateway, HarnessError, free_port, make_certificates
 
 TENANT = "shop1"
 SETTINGS = """
@@ -56,6 +56,15 @@ def token(key_file: Path) -> str:
     return mint(TENANT, settings, key, time.time(), 600, subject="customer-1", single_use=False)
 
 
+def start(flags: list[str], folder: Path, certificates: Path) -> Gateway:
+    """Start a gateway; on another port, if somebody else has taken the one that was free."""
+    try:
+        return Gateway(flags, folder, certificates)
+    except HarnessError as error:
+        print(error, file=sys.stderr)
+        return Gateway(flags, folder, certificates)
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="orion-client-") as name:
         folder = Path(name)
@@ -70,13 +79,13 @@ def main() -> None:
         settings.write_text(SETTINGS.format(engine=port, key=key_file))
         flags = [f"--config={settings}", "--fallback=localhost"]
         engine.start()
-        gateway = Gateway(flags, folder, certificates)
+        gateway = start(flags, folder, certificates)
         try:
             say(port=gateway.port, ca=ca_file.read_text(), token=token(key_file))
             for line in sys.stdin:
                 if json.loads(line)["do"] == "restart":
                     gateway.stop()
-                    gateway = Gateway(flags, folder, certificates)
+                    gateway = start(flags, folder, certificates)
                     say(port=gateway.port)
                 else:
                     got = Counter(e["id"] for e in engine.read_ledger() if e["e"] == "got")

@@ -26,6 +26,11 @@ interface Line {
   readonly got?: Record<string, number>;
 }
 
+function parsed({ done, value }: IteratorResult<string>): Line {
+  if (done) throw new Error("the gateway's process has ended; what it said stands above");
+  return JSON.parse(value);
+}
+
 export class RealGateway {
   readonly sockets: SocketConstructor;
   /** How often somebody has connected. */
@@ -56,7 +61,7 @@ export class RealGateway {
   static async start(): Promise<RealGateway> {
     const child = spawn(PYTHON!, [at("gateway.py")], { stdio: ["pipe", "pipe", "inherit"] });
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-    const first: Line = JSON.parse((await lines.next()).value);
+    const first: Line = parsed(await lines.next());
     const server = createServer().listen(0, "127.0.0.1");
     await new Promise((listening) => server.once("listening", listening));
     return new RealGateway(child, lines, server, first, { port: first.port! });
@@ -91,7 +96,7 @@ export class RealGateway {
 
   async #ask(command: object): Promise<Line> {
     this.process.stdin!.write(`${JSON.stringify(command)}\n`);
-    return JSON.parse((await this.#lines.next()).value);
+    return parsed(await this.#lines.next());
   }
 
   #join(browser: Socket): void {

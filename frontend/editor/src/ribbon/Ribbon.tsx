@@ -19,7 +19,7 @@ export function Ribbon() {
   const bar = useRoving<HTMLDivElement>();
   const Bar = TABS[tab];
   return (
-    <div className="ribbon">
+    <section className="ribbon" aria-label={t("ribbon")}>
       <div
         className="ribbon-tabs"
         role="tablist"
@@ -52,6 +52,6 @@ export function Ribbon() {
           <Bar />
         </div>
       </div>
-    </div>
+    </section>
   );
 }

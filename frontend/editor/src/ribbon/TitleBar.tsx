@@ -17,6 +17,7 @@ export function TitleBar() {
   return (
     <header className="title-bar">
       <img src="/icon.svg" alt="" width="22" height="22" />
+      <h1 className="unseen">Orion Web Editor</h1>
       {isOpen ? <DocumentName /> : <strong>Orion</strong>}
       {isOpen && <SavedState />}
       <span className="space" />

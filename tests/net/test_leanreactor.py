@@ -17,6 +17,7 @@ from twisted.application.reactors import getReactorTypes
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.test import (
     test_core,
     test_fdset,
@@ -314,3 +315,110 @@ class InstallTests(SynchronousTestCase):
         self.assertIs(type(reactor), EPollReactor)
         self.assertIs(type(reactor).doIteration, EPollReactor.doPoll)
         log.warn.assert_called_once_with("the reactor is Twisted's own: {reason}", reason=text)
+
+
+class PumpsTests(SynchronousTestCase):
+    """What the reactor does with pumps; what these do is tested in `tests.net.test_pump`."""
+
+    def setUp(self) -> None:
+        self.loop = Loop(LeanReactor)
+        self.addCleanup(self.loop.close)
+        self.pumps = self.loop.reactor.pumps = Mock()
+        self.events: list[tuple[int, int]] = []
+        self.patch(self.loop.reactor, "_poller", self)  # whose events are these
+        self.outcomes: list[Any] = []
+        self.pumps.run = self.run_pumps
+        self.pumps.connection = None
+        self.ran: list[int] = []
+
+    def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
+        return self.events
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def run_pumps(self, events: list[tuple[int, int]], at: int, _: object) -> Any:
+        """Run up to the next outcome: where the run ends, and what it returns or raises."""
+        self.ran.append(at)
+        self.pumps.at, outcome = self.outcomes.pop(0)
+        if isinstance(outcome, ZeroDivisionError):
+            raise outcome
+        return outcome
+
+    def is_disturbed(self) -> bool:
+        """Let the reactor do what is due; say whether pumps are told that something has run."""
+        self.pumps.disturb.reset_mock()
+        self.loop.reactor.runUntilCurrent()
+        return bool(self.pumps.disturb.called)
+
+    def test_calls(self) -> None:
+        """Pumps are told before any call that is due runs, and of nothing else."""
+        reactor = self.loop.reactor
+        now = 1000.0
+        self.patch(reactor, "seconds", lambda: now)
+        self.assertFalse(self.is_disturbed())
+        told: list[bool] = []
+        call = reactor.callLater(5, lambda: told.append(self.pumps.disturb.called))
+        self.assertFalse(self.is_disturbed())
+        now = 1005.0
+        self.assertTrue(self.is_disturbed())
+        self.assertEqual((told, call.active()), ([True], False))
+        self.assertFalse(self.is_disturbed())
+        # Two turns in a row: the second one is made by the first.
+        reactor.callLater(0, reactor.callLater, 0, told.append, True)
+        self.assertTrue(self.is_disturbed())
+        self.assertTrue(self.is_disturbed())
+        self.assertEqual(told, [True, True])
+
+    def test_threads(self) -> None:
+        """Nor is what other threads ask for overlooked."""
+        asked: list[int] = []
+        self.loop.reactor.threadCallQueue.append((asked.append, (1,), {}))
+        self.assertTrue(self.is_disturbed())
+        self.assertEqual(asked, [1])
+
+    def test_cancelled(self) -> None:
+        """Twisted still throws cancelled calls away, once they are very many."""
+        for _ in range(60):
+            self.loop.reactor.callLater(60, Mock()).cancel()
+        kept = self.loop.reactor.callLater(60, Mock())
+        self.is_disturbed()
+        self.loop.reactor.callLater(60, Mock()).cancel()
+        self.is_disturbed()
+        self.assertLess(len(self.loop.reactor._pendingTimedCalls), 60)
+        self.assertTrue(kept.active())
+
+    def test_a_turn(self) -> None:
+        """Pumps run up to an event that is for others, and go on behind it."""
+        other = Mock(**{"fileno.return_value": 7, "doRead.return_value": None})
+        self.patch(self.loop.reactor, "_selectables", {7: other})
+        self.events = [(5, 1), (7, 1), (5, 1)]
+        self.outcomes = [(1, None), (3, None)]
+        self.loop.reactor.doIteration(0)
+        self.assertEqual((self.ran, other.doRead.call_count), ([0, 2], 1))
+
+    def test_ends(self) -> None:
+        """A pump whose read is the end, or a bug, loses its own connection and no other."""
+        lost = []
+        self.patch(
+            self.loop.reactor, "_disconnectSelectable", lambda *found: lost.append(found[:2])
+        )
+        connection = self.pumps.connection = Mock()
+        bug = ZeroDivisionError()
+        self.events = [(5, 1), (6, 1), (7, 1)]
+        self.outcomes = [(0, CONNECTION_LOST), (1, bug), (3, None)]
+        self.loop.reactor.doIteration(0)
+        self.assertEqual(lost, [(connection, CONNECTION_LOST), (connection, bug)])
+        self.assertEqual(self.ran, [0, 1, 2])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_no_pumps(self) -> None:
+        """Without them it is the loop that it was."""
+        with patch.object(leanreactor, "fast", None):
+            loop = Loop(LeanReactor)
+        self.addCleanup(loop.close)
+        self.assertIsNone(loop.reactor.pumps)
+        protocol = Recorder()
+        peer = loop.serve(protocol)
+        peer.sendall(b"hello")
+        loop.until(lambda: protocol.heard == b"hello", "it arrives")

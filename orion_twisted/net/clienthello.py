@@ -21,6 +21,7 @@ _HOST_NAME: Final = 0
 
 _MAJOR_VERSION: Final = 3  # in records of all versions of TLS
 _RECORD_HEADER = Struct("!BHH")  # RFC 8446, section 5.1: type, version, length
+_EXTENSION_HEADER = Struct("!HH")  # section 4.2: type, length
 _MESSAGE_HEADER = 4  # RFC 8446, section 4: type, length in three bytes
 _VERSION_AND_RANDOM = 2 + 32
 
@@ -93,22 +94,34 @@ def server_name(hello: bytes) -> bytes:
     Raises:
         NoClientHello: it is malformed on the way to the name, or in it.
     """
-    body = _Bytes(hello)
-    body.take(_VERSION_AND_RANDOM)
-    body.take_vector(1)  # session id
-    body.take_vector(2)  # cipher suites
-    body.take_vector(1)  # compression methods
-    if not body:
-        return b""  # TLS 1.2 without extensions
-    extensions = _Bytes(body.take_vector(2))
+    # Each connection comes this way: the lengths are added up here, without an object for each.
+    end = len(hello)
+    try:
+        at = _VERSION_AND_RANDOM
+        at += 1 + hello[at]  # session id
+        at += 2 + (hello[at] << 8 | hello[at + 1])  # cipher suites
+        at += 1 + hello[at]  # compression methods
+        if at == end:
+            return b""  # TLS 1.2 without extensions
+        end = at + 2 + (hello[at] << 8 | hello[at + 1])
+    except IndexError:
+        raise NoClientHello from None
+    if end > len(hello):
+        raise NoClientHello
+    at += 2
     found = b""
-    while extensions:
-        kind = extensions.take_number(2)
-        content = extensions.take_vector(2)
+    while at < end:
+        begin = at + _EXTENSION_HEADER.size
+        if begin > end:
+            raise NoClientHello
+        kind, length = _EXTENSION_HEADER.unpack_from(hello, at)
+        at = begin + length
+        if at > end:
+            raise NoClientHello
         if kind == _SERVER_NAME:
             if found:
                 raise NoClientHello
-            found = _host_name(content)
+            found = _host_name(hello[begin:at])
     return found
 
 

@@ -20,7 +20,8 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
 from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import implementer, providedBy
+from zope.interface.declarations import Provides
 
 from orion_twisted.core.tlsrecords import HEADER, MOST_CONTENT, MOST_ENCRYPTED, RecordCount
 from orion_twisted.net.eager import Guards
@@ -53,6 +54,21 @@ class LeanTLSProtocol(TLSMemoryBIOProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._records = RecordCount()
+
+    def makeConnection(self, transport: Any) -> None:
+        declared = _declared(type(self), transport)
+        if declared is None or not self._connectWrapped:
+            super().makeConnection(transport)
+            return
+        # As Twisted does it, which declares the transport's interfaces one by one.
+        self._tlsConnection = self.factory._creatorCallable(self)
+        self._appSendBuffer = []
+        self.__provides__ = declared
+        self.connected = 1
+        self.transport = transport
+        self.factory.registerProtocol(self)
+        self.wrappedProtocol.makeConnection(self)
+        self._checkHandshakeStatus()
 
     def dataReceived(self, data: bytes) -> None:
         size = len(data)
@@ -272,6 +288,19 @@ class LeanTLSProtocol(TLSMemoryBIOProtocol):
             self._tlsShutdownFinished(Failure())
 
 
+_declarations: dict[tuple[type, type], Any] = {}
+
+
+def _declared(kind: type, transport: Any) -> Any:
+    """Return the declaration of what a transport provides; None if it has some of its own."""
+    if "__provides__" in getattr(transport, "__dict__", ()):
+        return None
+    key = kind, type(transport)
+    if key not in _declarations:
+        _declarations[key] = Provides(kind, providedBy(transport))
+    return _declarations[key]
+
+
 def make_lean(tls: Any) -> bool:
     """
     Have TLS take the short way.
@@ -323,6 +352,7 @@ def why_not() -> str | None:
     """
     for name in (
         "_bufferedWrite",
+        "_checkHandshakeStatus",
         "_flushSendBIO",
         "_handshakeDone",
         "_lostTLSConnection",

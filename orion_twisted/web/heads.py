@@ -2,7 +2,8 @@
 Heads of HTTP/1.1: a request's is read strictly, a page's is written anew, a refusal's is fixed.
 
 The grammar is h11's; what h11 tolerates and we do not (bare line feeds, folded lines, control
-bytes) is refused first.
+bytes) is refused first. Heads that are as plain as those of browsers take one look: there is only
+one way to read them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,13 @@ BARE_LINE_END = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 """A CR that comes last is none: its LF may be under way."""
 FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r\n[ \t]")
 """Control bytes, and lines folded in the way that RFC 9112 section 5.2 has withdrawn."""
+
+_PLAIN_HEAD = re.compile(
+    rb"GET (/[!-~]*) HTTP/1\.1\r\n"
+    rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [!-~](?:[ -~]*[!-~])?\r\n)+)\r\n"
+)
+_PLAIN_FIELD = re.compile(rb"([^:]+): ([ -~]+)\r\n")
+_FRAMING = (b"content-length", b"transfer-encoding")
 
 PAGE_REQUEST_HEADERS: dict[bytes, re.Pattern[bytes]] = {
     b"host": re.compile(rb"[!-~]+"),
@@ -41,6 +49,14 @@ def read_head(head: bytes) -> Request | Refused:
 
     A target in absolute form names the host, whatever the Host header says (RFC 9112 3.2.2).
     """
+    plain = _PLAIN_HEAD.fullmatch(head)
+    if plain is not None:
+        fields = tuple([(name.lower(), value) for name, value in _PLAIN_FIELD.findall(plain[2])])
+        names = [name for name, _ in fields]
+        # What has a body, or no single host, is for h11 to judge.
+        if names.count(b"host") == 1 and not any(each in names for each in _FRAMING):
+            path, _, query = plain[1].decode("ascii").partition("?")
+            return Request("GET", path, query, fields)
     if BARE_LINE_END.search(head) or FORBIDDEN.search(head):
         return Refused(HTTPStatus.BAD_REQUEST, "head_malformed")
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=len(head))

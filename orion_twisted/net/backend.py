@@ -72,7 +72,8 @@ class LinkFactory(ReconnectingClientFactory):
         self._backoff = backoff
         self.connector: EndpointConnector = EndpointConnector(self, endpoints, clock, choice)
         self.link: BackendLink | None = None
-        self._announced: set[BackendLink] = set()  # the owner knows them, and not yet their end
+        # The owner knows them, and not yet their end. Of most there is one: a set would be larger.
+        self._announced: tuple[BackendLink, ...] = ()
         self.reconnects = True
         self._is_over = False
 
@@ -116,7 +117,7 @@ class LinkFactory(ReconnectingClientFactory):
             self.connector.left()
             return
         self.link = link
-        self._announced.add(link)
+        self._announced = (*self._announced, link)
         self._log.debug("link to {backend} is up", backend=self.connector.getDestination())
         self.owner.link_up(link)
 
@@ -127,7 +128,7 @@ class LinkFactory(ReconnectingClientFactory):
 
     def link_gone(self, link: BackendLink) -> None:
         if link in self._announced:
-            self._announced.remove(link)
+            self._announced = tuple(each for each in self._announced if each is not link)
             self.owner.link_gone()
         self._be_over()
 

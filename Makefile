@@ -79,6 +79,7 @@ ifndef TESTS
 	@echo "== pytest"
 endif
 	$(BIN)/python -m pytest --quiet $(TESTS)
+	@[ ! -d screenshots ] || echo "== what Chromium has shown is in screenshots/"
 ifndef TESTS
 	@echo "== what carries messages, once more with performance = portable and stock"
 	PERFORMANCE=portable $(BIN)/python -m pytest --quiet $(CARRIED)
@@ -129,5 +130,5 @@ build: $(INSTALLED) $(PAGES)
 	$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) $(BENCH) .venv-sslyze build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz _trial_temp* htmlcov .coverage orion_twisted/core/*.so orion_twisted/net/*.so \
+	rm -rf $(VENV) $(BENCH) .venv-sslyze build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz _trial_temp* htmlcov .coverage screenshots orion_twisted/core/*.so orion_twisted/net/*.so \
 		orion_twisted/demo/pages frontend/node_modules frontend/*/node_modules frontend/*/dist

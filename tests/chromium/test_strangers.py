@@ -111,7 +111,7 @@ class StrangerTests(ChromiumTestCase):
     def refused(self, token: str, picture: str) -> None:
         """Expect the editor to say that it is not let in with a token."""
         editor = open_alone(self.context().new_page(), self.parts.editor, token)
-        heading = editor.inside.get_by_role("heading")
+        heading = editor.inside.get_by_role("heading", level=2)
         expect(heading).to_have_text("This editor is opened from a shop")
         expect(editor.badge).to_have_text("The gateway asks for a token, which the shop gives")
         expect(editor.badge).to_have_attribute("data-phase", "closed")

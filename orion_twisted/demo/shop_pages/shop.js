@@ -67,6 +67,8 @@ function openEditor(where) {
       show("saved");
     },
     onOrdered: (detail) => order(remember(detail)),
+    // What was wrong while there was no network is not wrong any more.
+    onState: ({ phase }) => phase === "online" && status.state === "error" && show("ready"),
     onError: (problem) => show("error", { problem: problem?.message ?? problem?.code ?? String(problem) }),
     onClose: () => {
       editor = undefined;

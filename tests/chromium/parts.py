@@ -16,7 +16,7 @@ from orion_twisted.core.settings import TokenSettings
 from orion_twisted.demo.run import EDITOR_HOST, SHOP_HOST, TENANT
 from orion_twisted.web.token_keys import load_keys, signing_key
 from orion_twisted.web.tokens import mint
-from tests.chromium.passage import Passage
+from tests.detour import Detour
 from tests.harness import PATIENCE, START_TIMEOUT, Process, eventually, free_port, orion_bridge
 
 LINE = re.compile(r"^(\w+) ready on ", re.MULTILINE)
@@ -82,7 +82,7 @@ class Engine:
 
 class Parts:
     """
-    Engine, gateway and shop. Browsers come to the gateway through a `Passage`.
+    Engine, gateway and shop. Browsers come to the gateway through a `Detour`.
 
     Args:
         folder: what the parts share.
@@ -93,7 +93,7 @@ class Parts:
         self.folder = folder
         self._new_folder = new_folder
         self.engine_port, self.gateway_port, self.shop_port = free_port(), free_port(), free_port()
-        self.passage = Passage(self.gateway_port)
+        self.detour = Detour(self.gateway_port)
         self.engine = Engine(self.engine_port)
         self.processes: dict[str, Process] = {}
 
@@ -104,7 +104,7 @@ class Parts:
     @property
     def editor(self) -> str:
         """The editor's origin, as browsers see it."""
-        return f"https://{EDITOR_HOST}:{self.passage.port}"
+        return f"https://{EDITOR_HOST}:{self.detour.port}"
 
     @property
     def shop(self) -> str:
@@ -119,8 +119,8 @@ class Parts:
 
     def begin(self, part: str, *flags: str, shop_port: int | None = None) -> Process:
         """Start a part, or one more of it, and return at once."""
-        # The shop sends browsers to the passage, so that is its gateway.
-        port = self.passage.port if part == "shop" else self.gateway_port
+        # The shop sends browsers to the detour, so that is its gateway.
+        port = self.detour.port if part == "shop" else self.gateway_port
         command = orion_bridge(
             "demo",
             f"--folder={self.folder}",
@@ -164,5 +164,5 @@ class Parts:
         """End all of them; return what they have logged."""
         for process in self.processes.values():
             process.stop()
-        self.passage.__exit__(None, None, None)
+        self.detour.__exit__(None, None, None)
         return [process.log for process in self.processes.values()]

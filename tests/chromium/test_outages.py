@@ -147,15 +147,15 @@ class OutageTests(ChromiumTestCase):
 
     def test_the_way_is_stalled(self) -> None:
         """A network that takes everything and carries nothing is noticed, without being told."""
-        self.parts.passage.stall()
-        self.addCleanup(self.parts.passage.resume)
+        self.parts.detour.stall()
+        self.addCleanup(self.parts.detour.resume)
         self.pen.write(2)
         self.pen.drag()
         expect(self.editor.badge).to_have_text("Sending 5 changes")
         expect(self.editor.badge).not_to_have_attribute("data-phase", "online", timeout=NOTICED)
         self.pen.write()
         self.editor.expect_waiting(7)
-        self.parts.passage.resume()
+        self.parts.detour.resume()
         self.editor.expect_settled(timeout=NOTICED)
         self.compare()
         self.assert_said(
@@ -171,8 +171,8 @@ class OutageTests(ChromiumTestCase):
         page = self.editor.page
         page.context.set_offline(True)
         self.assertIs(self.editor.evaluate("() => navigator.onLine"), False)
-        self.parts.passage.stall()
-        self.addCleanup(self.parts.passage.resume)
+        self.parts.detour.stall()
+        self.addCleanup(self.parts.detour.resume)
         since = self.editor.evaluate("() => performance.now()")
         self.pen.write(2)
         self.pen.drag()
@@ -189,7 +189,7 @@ class OutageTests(ChromiumTestCase):
         self.assertEqual(
             [each["text"] for each in self.parts.engine.objects(self.document)], self.pen.texts[:1]
         )
-        self.parts.passage.resume()
+        self.parts.detour.resume()
         page.context.set_offline(False)
         self.editor.expect_settled(timeout=NOTICED)
         expect(self.shop.status).to_have_attribute("data-state", "ready")

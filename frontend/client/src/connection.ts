@@ -127,7 +127,7 @@ export class Connection {
   async #connect(): Promise<void> {
     this.#leave();
     const mine = this.#generation;
-    const { getToken, tokenIn, protocol = "orion.v2", connectTimeout = 30_000 } = this.options;
+    const { getToken, tokenIn, protocol = "orion.v2", connectTimeout = 15_000 } = this.options;
     this.attempt++;
     this.#connecting = setTimeout(() => this.ended(ABNORMAL, "no answer"), connectTimeout);
     this.#watch("addEventListener");

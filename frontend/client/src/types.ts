@@ -120,7 +120,7 @@ export interface Options {
   timeout?: number;
   /** How much longer the gateway's own word on a message is waited for; 500. */
   patience?: number;
-  /** How long a connection may take to be of use; 30,000. */
+  /** How long a connection may take to be of use; 15,000. */
   connectTimeout?: number;
   /** Ceilings of the first wait between connections, and of any; 500 and 20,000. */
   minDelay?: number;

@@ -64,6 +64,9 @@ EXTENSIONS = {
                 "tests/service/test_pump.py::MessageTests",
                 "tests/service/test_pump.py::PressureTests",
                 "tests/service/test_pump.py::EndTests",
+                "tests/service/test_pump.py::SessionTests",
+                "tests/service/test_pump.py::SessionPressureTests",
+                "tests/service/test_pump.py::SessionEndTests",
             ),
         ),
     )

@@ -8,6 +8,10 @@
  * decides nothing either. What is not plain it hands to the Python that would have been there
  * without it, and what that is it is given, too.
  *
+ * Where messages are looked at there are two halves of it. A pump without another socket hands over
+ * each message that its reader has, or, without a reader, what it has read. A `Writer` makes a
+ * frame of a message, has TLS seal it, and sends it.
+ *
  * What holds:
  *
  *  1. Before a read every guard holds: an attribute that has to be what it was said to be. Does one
@@ -18,7 +22,7 @@
  *  3. Each byte that was read goes one way: into the reader, or to Python. Each frame that the
  *     reader gives goes to the other socket, or to Python, before the next one is asked for.
  *  4. Whatever is handed over is the last thing that a call does, but that it says in the end, if
- *     that is so, that the reader holds more.
+ *     that is so, that the reader holds more, or that TLS has raised something behind it.
  *  5. `clear` during a call takes effect after it: what a call uses lives as long as it does.
  *
  * This file needs C11 and the stable ABI of Python 3.11.
@@ -32,7 +36,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define VERSION 2 /* that of pumpload.py, or this file is not used */
+#define VERSION 3 /* that of pumpload.py, or this file is not used */
 
 #define HEADER 5                      /* of a record: type, version, length (RFC 8446, 5.1) */
 #define MOST_CONTENT (16 * 1024)      /* of a record */
@@ -85,27 +89,31 @@ typedef struct {
 enum {
     CONNECTION, /* whose socket is read: what the reactor knows it by */
     WAY,     /* knows what to do with all that is not plain: has the methods below */
-    READER,  /* has `pending` */
+    READER,  /* has `pending`; None: what is read is handed over as it is */
     RECEIVE, /* (scratch) -> size: the socket's, into bytes that all pumps share */
     SCRATCH, /* these bytes: a bytearray; as many as are read at a time */
     GIVE,    /* (encrypted): TLS is given what came; None without TLS */
     OPEN,    /* (size) -> data: TLS gives what was in a record */
     FEED,    /* (data): the reader's */
-    TAKE,    /* (most) -> frames, count, size: the reader's */
+    TAKE,    /* (most) -> frames, count, size; without SEND: -> messages: the reader's */
+    FRAME,   /* (payload, is_binary) -> data: a writer's; None: it is given frames */
     SEAL,    /* (data) -> size: TLS is given frames; None without TLS */
     SEALED,  /* (size) -> data: what TLS has made of it */
-    SEND,    /* (data) -> size: the other socket's */
+    SEND,    /* (data) -> size: the other socket's; None: there is none */
     SECONDS, /* () -> now: noted for each read with messages in it; None: it is not */
     OBJECTS,
 };
 
 /* The methods of the way. What the first three return is what the call returns. */
 enum {
-    OTHERWISE,    /* (): the read without a pump */
+    OTHERWISE,    /* (): the read without a pump; of a writer, with its arguments: the write */
     ARRIVED,      /* (data): goes on with what was read */
     BROKEN,       /* (): the socket is broken */
     NOT_OPENED,   /* (error, rest): TLS has raised that, and was not given the rest */
     GO_ON,        /* (left): the reader holds more; so many frames may still go this turn */
+    CONTENT,      /* (data): this was read, and there is no reader */
+    MESSAGE,      /* (payload, is_binary): the one message of a read */
+    FIRST,        /* (payload, is_binary): a message, and the reader holds more */
     NOT_SEALED,   /* (data, error): TLS has raised that */
     PARTLY,       /* (data, size, sealed): TLS has taken so much, perhaps made more than that */
     WRITE,        /* (data): what is too much for one record */
@@ -114,8 +122,8 @@ enum {
 };
 
 static const char *const method_names[METHODS] = {
-    "otherwise", "arrived", "broken", "not_opened", "go_on", "not_sealed", "partly_sealed",
-    "write", "left",
+    "otherwise", "arrived", "broken", "not_opened", "go_on", "content", "message", "first",
+    "not_sealed", "partly_sealed", "write", "left",
 };
 
 typedef struct {
@@ -151,7 +159,7 @@ typedef struct {
     PyObject *last;             /* what SECONDS has said, or NULL */
     Guard *guards;
     Py_ssize_t guard_count;
-    Tally *tally;
+    Tally *tally;     /* or NULL: nothing is counted */
     uint64_t *counts; /* of the tally, in this direction */
     uint64_t messages;
     PyObject *turn; /* as TAKE is asked */
@@ -354,7 +362,15 @@ not_opened(Pump *pump, PyObject *error, PyObject *data, Py_ssize_t given)
     return done;
 }
 
-/* Give bytes to the reader that may be in several pieces. */
+/* Give bytes to the reader, or, where there is none, hand them over. */
+static int
+feed(Pump *pump, PyObject *data)
+{
+    return pump->objects[READER] == NULL ? leave(pump, CONTENT, data, NULL, NULL)
+                                         : tell(pump->objects[FEED], data);
+}
+
+/* The same with bytes that may be in several pieces. */
 static int
 feed_all(Pump *pump, PyObject *first, PyObject *all)
 {
@@ -362,13 +378,13 @@ feed_all(Pump *pump, PyObject *first, PyObject *all)
     int done;
 
     if (all == NULL) {
-        return first == NULL ? 0 : tell(pump->objects[FEED], first);
+        return first == NULL ? 0 : feed(pump, first);
     }
     data = PyObject_CallFunctionObjArgs(pump->state->join, all, NULL);
     if (data == NULL) {
         return -1;
     }
-    done = tell(pump->objects[FEED], data);
+    done = feed(pump, data);
     Py_DECREF(data);
     return done;
 }
@@ -548,6 +564,13 @@ seal_and_send(Pump *pump, PyObject *frames)
     return done;
 }
 
+/* Send frames, sealed where there is TLS. Returns as `send_all`. */
+static int
+put(Pump *pump, PyObject *frames)
+{
+    return pump->objects[SEAL] == NULL ? send_all(pump, frames) : seal_and_send(pump, frames);
+}
+
 /* Count messages that go out now. */
 static int
 note(Pump *pump, Py_ssize_t count, Py_ssize_t size)
@@ -567,6 +590,21 @@ note(Pump *pump, Py_ssize_t count, Py_ssize_t size)
     return 0;
 }
 
+/* Say whether the reader holds anything; -1 and an exception if it cannot be said. */
+static int
+holds_more(const Pump *pump)
+{
+    PyObject *pending = PyObject_GetAttr(pump->objects[READER], pump->state->pending);
+    int more;
+
+    if (pending == NULL) {
+        return -1;
+    }
+    more = PyObject_IsTrue(pending);
+    Py_DECREF(pending);
+    return more;
+}
+
 /*
  * Carry what the reader makes of what it was fed.
  *
@@ -575,9 +613,9 @@ note(Pump *pump, Py_ssize_t count, Py_ssize_t size)
 static int
 carry(Pump *pump)
 {
-    PyObject *taken, *frames, *pending;
+    PyObject *taken, *frames;
     Py_ssize_t count, size;
-    int done = 1, holds_more;
+    int done = 1, more;
 
     taken = PyObject_CallFunctionObjArgs(pump->objects[TAKE], pump->turn, NULL);
     if (taken == NULL) {
@@ -600,24 +638,55 @@ carry(Pump *pump)
     else if (count > 0) {
         done = note(pump, count, size);
         if (done == 0) {
-            done = pump->objects[SEAL] == NULL ? send_all(pump, frames)
-                                                : seal_and_send(pump, frames);
+            done = put(pump, frames);
         }
     }
     Py_DECREF(taken);
     if (done < 0 || pump->is_cleared) {
         return done;
     }
-    pending = PyObject_GetAttr(pump->objects[READER], pump->state->pending);
-    if (pending == NULL) {
-        return -1;
-    }
-    holds_more = PyObject_IsTrue(pending);
-    Py_DECREF(pending);
-    if (holds_more > 0) {
+    more = holds_more(pump);
+    if (more > 0) {
         return go_on(pump, pump->frames_a_turn - count);
     }
-    return holds_more < 0 ? -1 : done;
+    return more < 0 ? -1 : done;
+}
+
+/*
+ * Hand over a message that the reader makes of what it was fed: the only one, or the first.
+ *
+ * Returns 0, or -1 with an exception.
+ */
+static int
+hand_in(Pump *pump)
+{
+    PyObject *taken = PyObject_CallFunctionObjArgs(pump->objects[TAKE], pump->turn, NULL), *message;
+    int done = -1, more;
+
+    if (taken == NULL) {
+        return -1;
+    }
+    if (!PyList_Check(taken) || PyList_Size(taken) > 1) {
+        PyErr_SetString(PyExc_TypeError, "a list of one message has to be taken, or of none");
+    }
+    else if (PyList_Size(taken) == 0) {
+        done = go_on(pump, pump->frames_a_turn);
+    }
+    else {
+        message = PyList_GetItem(taken, 0);
+        if (!PyTuple_Check(message) || PyTuple_Size(message) != 2) {
+            PyErr_SetString(PyExc_TypeError, "a message is a payload, and whether it is binary");
+        }
+        else {
+            more = holds_more(pump);
+            if (more >= 0) {
+                done = leave(pump, more ? FIRST : MESSAGE, PyTuple_GetItem(message, 0),
+                             PyTuple_GetItem(message, 1), NULL);
+            }
+        }
+    }
+    Py_DECREF(taken);
+    return done;
 }
 
 /* ---- A call ---- */
@@ -669,11 +738,11 @@ run(Pump *pump)
         done = open_records(pump, data);
     }
     else {
-        done = tell(pump->objects[FEED], data) < 0 ? -1 : 1;
+        done = feed(pump, data) < 0 ? -1 : 1;
     }
     Py_DECREF(data);
-    if (done > 0) {
-        done = carry(pump);
+    if (done > 0 && pump->objects[READER] != NULL) {
+        done = pump->objects[SEND] == NULL ? hand_in(pump) : carry(pump);
     }
     if (done < 0) {
         return NULL;
@@ -778,6 +847,96 @@ pump_call(PyObject *self, PyObject *args, PyObject *kwargs)
     return result;
 }
 
+/* ---- A write ---- */
+
+/* Return the frame of a writer's arguments, if they have one: a new object. */
+static PyObject *
+frame_of(Pump *writer, PyObject *args)
+{
+    PyObject *frame, *frames;
+
+    if (writer->objects[FRAME] != NULL) {
+        frame = PyObject_CallObject(writer->objects[FRAME], args);
+    }
+    else if (!PyArg_ParseTuple(args, "O!", &PyList_Type, &frames)) {
+        return NULL;
+    }
+    else if (PyList_Size(frames) == 1) {
+        frame = PyList_GetItem(frames, 0);
+        Py_INCREF(frame);
+    }
+    else {
+        frame = PyObject_CallFunctionObjArgs(writer->state->join, frames, NULL);
+    }
+    if (frame != NULL && !PyBytes_CheckExact(frame)) {
+        PyErr_SetString(PyExc_TypeError, "a frame has to be bytes");
+        Py_CLEAR(frame);
+    }
+    return frame;
+}
+
+/* Write a frame, once all is known to be plain. */
+static int
+write_frame(Pump *writer, PyObject *args)
+{
+    PyObject *frame = frame_of(writer, args);
+    int done;
+
+    if (frame == NULL) {
+        return -1;
+    }
+    done = PyBytes_Size(frame) == 0 ? 0 : put(writer, frame);
+    Py_DECREF(frame);
+    return done;
+}
+
+/* Write without the writer. */
+static int
+write_otherwise(Pump *writer, PyObject *args)
+{
+    /* This may clear the writer, but the method keeps the way. */
+    PyObject *method = PyObject_GetAttr(writer->objects[WAY], writer->state->methods[OTHERWISE]);
+    PyObject *result = method == NULL ? NULL : PyObject_CallObject(method, args);
+
+    Py_XDECREF(method);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static PyObject *
+writer_call(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    Pump *writer = (Pump *)self;
+    int done = 0;
+
+    if (kwargs != NULL && PyDict_Size(kwargs) > 0) {
+        PyErr_SetString(PyExc_TypeError, "a writer takes no names");
+        return NULL;
+    }
+    Py_INCREF(self);
+    if (!writer->is_cleared && !writer->is_busy) {
+        done = is_plain(writer);
+    }
+    if (done > 0 && !writer->is_cleared) {
+        writer->is_busy = true;
+        done = write_frame(writer, args);
+        writer->is_busy = false;
+        if (writer->is_cleared) {
+            be_cleared(writer);
+        }
+    }
+    else if (done == 0 && !writer->is_cleared) {
+        done = write_otherwise(writer, args);
+    }
+    Py_DECREF(self);
+    if (done < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* ---- Their life ---- */
+
 static PyObject *
 pump_clear(PyObject *self, PyObject *Py_UNUSED(nothing))
 {
@@ -874,14 +1033,38 @@ set_guards(Pump *pump, PyObject *given)
     return 0;
 }
 
+/* Return a new pump, or writer, with these objects; None stands for one that it does not have. */
+static Pump *
+new_of(PyTypeObject *type, PyObject *guards, PyObject *const *objects)
+{
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Pump *pump = (Pump *)allocate(type, 0);
+
+    if (pump == NULL) {
+        return NULL;
+    }
+    for (int n = 0; n < OBJECTS; n++) {
+        if (objects[n] != NULL && objects[n] != Py_None) {
+            Py_INCREF(objects[n]);
+            pump->objects[n] = objects[n];
+        }
+    }
+    pump->state = PyType_GetModuleState(type);
+    if (pump->state == NULL || set_guards(pump, guards) < 0) {
+        Py_DECREF((PyObject *)pump);
+        return NULL;
+    }
+    return pump;
+}
+
 static PyObject *
 pump_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {
-        "connection", "way", "guards", "tally", "is_upwards", "frames_a_turn", "overhead", "reader", "receive",
-        "scratch", "give", "open", "feed", "take", "seal", "sealed", "send", "seconds", NULL,
+        "connection", "way", "guards", "tally", "is_upwards", "frames_a_turn", "overhead", "reader",
+        "receive", "scratch", "give", "open", "feed", "take", "seal", "sealed", "send", "seconds",
+        NULL,
     };
-    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     State *state = PyType_GetModuleState(type);
     PyObject *guards, *tally, *objects[OBJECTS] = {NULL};
     Py_ssize_t frames_a_turn, overhead;
@@ -890,39 +1073,62 @@ pump_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 
     if (state == NULL
         || !PyArg_ParseTupleAndKeywords(
-            args, kwargs, "$OOO!O!pnnOOO!OOOOOOOO", names, &objects[CONNECTION], &objects[WAY],
-            &PyTuple_Type, &guards, state->tally, &tally, &is_upwards, &frames_a_turn, &overhead, &objects[READER],
-            &objects[RECEIVE], &PyByteArray_Type, &objects[SCRATCH], &objects[GIVE],
-            &objects[OPEN], &objects[FEED], &objects[TAKE], &objects[SEAL], &objects[SEALED],
-            &objects[SEND], &objects[SECONDS])) {
+            args, kwargs, "$OOO!OpnnOOO!OOOOOOOO", names, &objects[CONNECTION], &objects[WAY],
+            &PyTuple_Type, &guards, &tally, &is_upwards, &frames_a_turn, &overhead,
+            &objects[READER], &objects[RECEIVE], &PyByteArray_Type, &objects[SCRATCH],
+            &objects[GIVE], &objects[OPEN], &objects[FEED], &objects[TAKE], &objects[SEAL],
+            &objects[SEALED], &objects[SEND], &objects[SECONDS])) {
         return NULL;
     }
     if (frames_a_turn <= 0 || overhead < 0 || overhead > MOST_CONTENT) {
         PyErr_SetString(PyExc_ValueError, "a number is out of its range");
         return NULL;
     }
-    pump = (Pump *)allocate(type, 0);
+    if (tally == Py_None ? objects[SEND] != Py_None : Py_TYPE(tally) != state->tally) {
+        PyErr_SetString(PyExc_TypeError, "a tally counts what is sent");
+        return NULL;
+    }
+    pump = new_of(type, guards, objects);
     if (pump == NULL) {
         return NULL;
     }
-    for (int n = 0; n < OBJECTS; n++) {
-        if (objects[n] != Py_None) {
-            Py_INCREF(objects[n]);
-            pump->objects[n] = objects[n];
-        }
+    if (tally != Py_None) {
+        Py_INCREF(tally);
+        pump->tally = (Tally *)tally;
+        pump->counts = &pump->tally->counts[is_upwards ? 0 : 2];
     }
-    Py_INCREF(tally);
-    pump->tally = (Tally *)tally;
-    pump->counts = &pump->tally->counts[is_upwards ? 0 : 2];
     pump->frames_a_turn = frames_a_turn;
     pump->overhead = overhead;
-    pump->state = state;
     pump->turn = PyLong_FromSsize_t(frames_a_turn);
-    if (pump->turn == NULL || set_guards(pump, guards) < 0) {
+    if (pump->turn == NULL) {
         Py_DECREF((PyObject *)pump);
         return NULL;
     }
     return (PyObject *)pump;
+}
+
+static PyObject *
+writer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"way", "guards", "overhead", "frame", "seal", "sealed", "send", NULL};
+    PyObject *guards, *objects[OBJECTS] = {NULL};
+    Py_ssize_t overhead;
+    Pump *writer;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OO!nOOOO", names, &objects[WAY],
+                                     &PyTuple_Type, &guards, &overhead, &objects[FRAME],
+                                     &objects[SEAL], &objects[SEALED], &objects[SEND])) {
+        return NULL;
+    }
+    if (overhead < 0 || overhead > MOST_CONTENT) {
+        PyErr_SetString(PyExc_ValueError, "a number is out of its range");
+        return NULL;
+    }
+    writer = new_of(type, guards, objects);
+    if (writer != NULL) {
+        writer->overhead = overhead;
+    }
+    return (PyObject *)writer;
 }
 
 /* ---- All pumps of a reactor ---- */
@@ -1182,12 +1388,49 @@ static PyType_Spec pump_spec = {
     .slots = pump_slots,
 };
 
+static PyMethodDef writer_methods[] = {
+    {"clear", pump_clear, METH_NOARGS, "Let go of everything; a call does nothing then."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot writer_slots[] = {
+    {Py_tp_doc, "From a message to a socket: see orion_twisted.net.pump."},
+    {Py_tp_new, writer_new},
+    {Py_tp_call, writer_call},
+    {Py_tp_traverse, pump_traverse},
+    {Py_tp_clear, pump_let_go},
+    {Py_tp_dealloc, pump_dealloc},
+    {Py_tp_methods, writer_methods},
+    {0, NULL},
+};
+
+static PyType_Spec writer_spec = {
+    .name = "orion_twisted.net._pump.Writer",
+    .basicsize = sizeof(Pump),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = writer_slots,
+};
+
+/* Make a type, and have the module offer it. */
+static int
+offer(PyObject *module, PyType_Spec *spec)
+{
+    PyObject *made = PyType_FromModuleAndSpec(module, spec, NULL);
+    int done;
+
+    if (made == NULL) {
+        return -1;
+    }
+    done = PyModule_AddType(module, (PyTypeObject *)made);
+    Py_DECREF(made);
+    return done;
+}
+
 static int
 module_exec(PyObject *module)
 {
     State *state = PyModule_GetState(module);
     PyObject *made;
-    int done;
 
     for (int n = 0; n < METHODS; n++) {
         state->methods[n] = PyUnicode_InternFromString(method_names[n]);
@@ -1212,13 +1455,7 @@ module_exec(PyObject *module)
     if (state->pump == NULL || PyModule_AddType(module, state->pump) < 0) {
         return -1;
     }
-    made = PyType_FromModuleAndSpec(module, &pumps_spec, NULL);
-    if (made == NULL) {
-        return -1;
-    }
-    done = PyModule_AddType(module, (PyTypeObject *)made);
-    Py_DECREF(made);
-    if (done < 0) {
+    if (offer(module, &pumps_spec) < 0 || offer(module, &writer_spec) < 0) {
         return -1;
     }
     return PyModule_AddIntConstant(module, "VERSION", VERSION);

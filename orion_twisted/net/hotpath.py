@@ -153,11 +153,37 @@ class HotBrowserProtocol(BrowserProtocol):
         if reader is not None and not self._paused and self._resting is None:
             self._take_turn(reader, left)
 
-    def _take_turn(self, reader: FrameReader, left: int = FRAMED_A_TURN) -> None:
+    def take_message(self, payload: bytes, is_binary: bool) -> None:
+        """Deliver the one message of a read, which the reader does not hold any more."""
+        self._messages += 1
+        owner = self.owner
+        if owner is None:
+            return
+        self._delivering = True
+        try:
+            owner.browser_message(payload, is_binary)
+        finally:
+            self._delivering = False
+        owner = self.owner
+        if owner is not None:
+            owner.browser_rests()
+
+    def take_first(self, payload: bytes, is_binary: bool) -> None:
+        """Deliver a message likewise, and what the reader holds behind it."""
+        reader = self._reader
+        if reader is not None:
+            self._take_turn(reader, first=[(payload, is_binary)])
+
+    def _take_turn(
+        self,
+        reader: FrameReader,
+        left: int = FRAMED_A_TURN,
+        first: list[tuple[bytes, bool]] | None = None,
+    ) -> None:
         """Deliver what is here, for as long as the owner takes it and it is this one's turn."""
         self._delivering = True
         try:
-            is_whole_turn = self._deliver_from(reader, left)
+            is_whole_turn = self._deliver_from(reader, left, first)
         finally:
             self._delivering = False
         if self._paused or self._reader is None:
@@ -175,7 +201,9 @@ class HotBrowserProtocol(BrowserProtocol):
             self._watch_message()
         self._rest()
 
-    def _deliver_from(self, reader: FrameReader, left: int) -> bool:
+    def _deliver_from(
+        self, reader: FrameReader, left: int, first: list[tuple[bytes, bool]] | None = None
+    ) -> bool:
         """Deliver messages; say whether there are more, and it is the others' turn."""
         owner: Any = self.owner
         if owner is None:
@@ -192,7 +220,7 @@ class HotBrowserProtocol(BrowserProtocol):
                     return False
             return True
         for _ in range(FRAMES_A_TURN):
-            messages = reader.take(1)
+            messages, first = first or reader.take(1), None
             if not messages:
                 return False
             ((payload, is_binary),) = messages

@@ -8,6 +8,9 @@ reads, has TLS and a reader of `orion_twisted.core.wsframes` do their part, and 
 looks at what the parts of the way name as their guards. All else goes the way that is there
 without it, and whatever a pump cannot finish it hands over in the middle.
 
+Where messages are looked at, as in session mode, there are two halves of it (`Tap`): what reads,
+up to the message, and what writes, from there on.
+
 Guards are changed by Python alone. Our own reactor (`orion_twisted.net.leanreactor`) knows when it
 has called any, and runs pumps without looking at guards that have held since.
 """
@@ -17,15 +20,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Generic, TypeVar
+from typing import Protocol as Seam
 
 from attrs import frozen
 from twisted.internet.main import CONNECTION_LOST
 
+from orion_twisted.core.wsframes import Codec
 from orion_twisted.net import eager, leantls
 from orion_twisted.net.eager import LEAST_READ, EagerClient, EagerServer, Guards
 from orion_twisted.net.hotpath import FRAMED_A_TURN, HotBrowserProtocol, SplicedLink
 from orion_twisted.net.leantls import OVERHEAD, LeanTLSProtocol
 from orion_twisted.net.pumpload import fast, why_not_c
+
+READS_BEFORE_PUMPS = 2
+"""How many reads of a connection are done without pumps: these take up to 2 KiB and 15 us for each
+connection, which is much for those of one message."""
 
 _SCRATCH = bytearray(LEAST_READ)
 """What is read, until it is copied, which is at once; all pumps share it."""
@@ -39,13 +48,28 @@ def why_not() -> str | None:
     return eager.why_not() or leantls.why_not()
 
 
-End = TypeVar("End", HotBrowserProtocol, SplicedLink)
+class Tappable(Seam):
+    """A link that is read by itself (`orion_twisted.net.sessionlinks`)."""
+
+    transport: Any
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take what came."""
+
+    def guards_of_reading(self) -> Guards:
+        """Return what has to be so for `dataReceived` to be told."""
+
+    def guards_of_writing(self) -> Guards:
+        """Return what has to be so for frames to be sent."""
+
+
+End = TypeVar("End", HotBrowserProtocol, SplicedLink, Tappable)
 
 
 @frozen(eq=False)
 class _Side(Generic[End]):
     """
-    One connection of two that are to be joined.
+    One connection: of two that are to be joined, or by itself.
 
     Attributes:
         end: whose it is.
@@ -108,11 +132,7 @@ class Joint:
         self.upwards = _pump(browser, link, tally, seconds, is_upwards=True)
         self.downwards = _pump(link, browser, tally, seconds, is_upwards=False)
         for side, pump in self._pumps:
-            side.connection.doRead = pump
-            pump.is_open = True
-            group = getattr(side.connection.reactor, "pumps", None)
-            if group is not None:
-                group.add(side.connection.fileno(), pump)
+            _install(side.connection, pump)
         browser.end.carried_by(self.upwards)
 
     @property
@@ -128,10 +148,7 @@ class Joint:
         """Let both go their own way again; said once."""
         self._browser.end.carried_by(None)
         for side, pump in self._pumps:
-            # A connection that is being cut off has put something else there.
-            if vars(side.connection).get("doRead") is pump:
-                del side.connection.doRead
-            pump.clear()
+            _take_out(side.connection, pump)
         del self._browser, self._link
 
 
@@ -164,6 +181,92 @@ def join(
     return Joint(upper, lower, tally, seconds)
 
 
+def _install(connection: Any, pump: Any) -> None:
+    """Have a pump read there, from now on."""
+    connection.doRead = pump
+    pump.is_open = True
+    group = getattr(connection.reactor, "pumps", None)
+    if group is not None:
+        group.add(connection.fileno(), pump)
+
+
+def _take_out(connection: Any, pump: Any) -> None:
+    """Have the connection read by itself again."""
+    # One that is being cut off has put something else there.
+    if vars(connection).get("doRead") is pump:
+        del connection.doRead
+    pump.clear()
+
+
+class Tap:
+    """
+    A connection whose messages are read and written past what lies between it and its owner.
+
+    Args:
+        side: the connection.
+        pump: reads there.
+        writer: stands in the place of a method of the end.
+        method: the name of that.
+    """
+
+    def __init__(self, side: _Side[Any], pump: Any, writer: Any, method: str) -> None:
+        self._side, self._pump, self._writer, self._method = side, pump, writer, method
+        _install(side.connection, pump)
+        setattr(side.end, method, writer)
+
+    def part(self) -> None:
+        """Let all go its own way again; said once."""
+        delattr(self._side.end, self._method)
+        self._writer.clear()
+        _take_out(self._side.connection, self._pump)
+        del self._side, self._pump, self._writer
+
+
+def tap_browser(browser: HotBrowserProtocol, codec: Codec) -> Tap | None:
+    """
+    Have the messages of a browser's socket, which is open, go past TLS and the reactor's loop.
+
+    Its owner is told of each message, and of the end of each read, as ever; `Tap.part` has to be
+    said before the socket is closed, or when it is lost.
+
+    Args:
+        browser: whose `send` is used, not only its transport.
+        codec: that of its reader.
+
+    Returns:
+        None if it is of another kind than pumps know; it goes on as it is.
+    """
+    reader = browser.reader
+    side = _side_of(browser) if why_not() is None else None
+    if reader is None or side is None or not _is_free(side):
+        return None
+    way = _MessageWay(side, browser.take_message, browser.take_first)
+    reads = {"reader": reader, "feed": reader.feed, "take": reader.take}
+    return Tap(side, _half(side, way, reads), _writer(side, "send", codec.message_frame), "send")
+
+
+def tap_link(link: Tappable) -> Tap | None:
+    """
+    Have what a link brings go past TLS and the reactor's loop, and what `send_all` is given.
+
+    `Tap.part` has to be said when the connection is lost.
+
+    Returns:
+        None if it is of another kind than pumps know; it goes on as it is.
+    """
+    side = _side_of(link) if why_not() is None else None
+    if side is None or not _is_free(side):
+        return None
+    way = _ContentWay(side, link.dataReceived)
+    reads = {"reader": None, "feed": None, "take": None}
+    return Tap(side, _half(side, way, reads), _writer(side, "send_all", None), "send_all")
+
+
+def _is_free(side: _Side[Any]) -> bool:
+    """Say whether nothing reads there in the connection's place, as when it is cut off."""
+    return "doRead" not in vars(side.connection)
+
+
 def new_tally() -> Any:
     """Return what counts for pumps: messages and bytes upwards, messages and bytes downwards."""
     return fast.Tally()
@@ -179,10 +282,7 @@ def _pump(
 ) -> Any:
     """Return a pump from one side to the other, whose gate is shut."""
     reader = source.end.reader
-    opening: Any = None if source.tls is None else source.tls.getHandle()
-    sealing: Any = None if sink.tls is None else sink.tls.getHandle()
     return fast.Pump(
-        connection=source.connection,
         way=_Way(source, sink),
         guards=(*source.guards_of_reading, *sink.guards_of_writing),
         tally=tally,
@@ -190,25 +290,73 @@ def _pump(
         frames_a_turn=FRAMED_A_TURN,
         overhead=OVERHEAD,
         reader=reader,
-        receive=source.connection.socket.recv_into,
-        scratch=_SCRATCH,
-        give=None if opening is None else opening.bio_write,
-        open=None if opening is None else opening.recv,
         feed=reader.feed,
         take=reader.take_framed if is_upwards else reader.take,
-        seal=None if sealing is None else sealing.send,
-        sealed=None if sealing is None else sealing.bio_read,
-        send=sink.connection.socket.send,
         seconds=seconds,
+        **_reading(source),
+        **_writing(sink),
     )
 
 
+def _half(source: _Side[Any], way: _ReadWay, reads: dict[str, Any]) -> Any:
+    """Return a pump that hands over what it has read, whose gate is shut."""
+    return fast.Pump(
+        way=way,
+        guards=source.guards_of_reading,
+        tally=None,
+        is_upwards=True,
+        frames_a_turn=1,
+        overhead=0,
+        seconds=None,
+        seal=None,
+        sealed=None,
+        send=None,
+        **reads,
+        **_reading(source),
+    )
+
+
+def _writer(sink: _Side[Any], method: str, frame: Callable[[bytes, bool], bytes] | None) -> Any:
+    """Return what does the work of a method of the end."""
+    return fast.Writer(
+        way=_WriteWay(sink, getattr(sink.end, method)),
+        guards=sink.guards_of_writing,
+        overhead=OVERHEAD,
+        frame=frame,
+        **_writing(sink),
+    )
+
+
+def _reading(source: _Side[Any]) -> dict[str, Any]:
+    """Return what pumps call to read."""
+    opening: Any = None if source.tls is None else source.tls.getHandle()
+    return {
+        "connection": source.connection,
+        "receive": source.connection.socket.recv_into,
+        "scratch": _SCRATCH,
+        "give": None if opening is None else opening.bio_write,
+        "open": None if opening is None else opening.recv,
+    }
+
+
+def _writing(sink: _Side[Any]) -> dict[str, Any]:
+    """Return what pumps call to send."""
+    sealing: Any = None if sink.tls is None else sink.tls.getHandle()
+    return {
+        "seal": None if sealing is None else sealing.send,
+        "sealed": None if sealing is None else sealing.bio_read,
+        "send": sink.connection.socket.send,
+    }
+
+
+# What pumps and writers are told that cannot go on by themselves
+
+
 @frozen(eq=False)
-class _Way:
-    """What a pump is told that cannot go on by itself: the way from one side to the other."""
+class _ReadWay:
+    """What a read goes on with."""
 
     source: _Side[Any]
-    sink: _Side[Any]
 
     # A read. It returns what a connection's `doRead` returns.
 
@@ -236,7 +384,41 @@ class _Way:
         """The reader holds what is no whole message, or odd, or too much for a turn."""
         self.source.end.go_on_with(left)
 
-    # On the way out
+
+@frozen(eq=False)
+class _MessageWay(_ReadWay):
+    """
+    Likewise, where messages are handed over.
+
+    Attributes:
+        message: takes the one message of a read.
+        first: takes a message, where the reader holds more.
+    """
+
+    message: Callable[[bytes, bool], None]
+    first: Callable[[bytes, bool], None]
+
+
+@frozen(eq=False)
+class _ContentWay(_ReadWay):
+    """
+    Likewise, where nobody but the end knows what messages are.
+
+    Attributes:
+        content: takes what came, as TLS has opened it.
+    """
+
+    content: Callable[[bytes], None]
+
+    def go_on(self, left: int) -> None:
+        """The end has all."""
+
+
+@frozen(eq=False, slots=False)  # it is mixed in
+class _Sink:
+    """What a write goes on with."""
+
+    sink: _Side[Any]
 
     def not_sealed(self, frames: bytes, error: Any) -> None:
         """TLS has taken none of these frames."""
@@ -253,3 +435,22 @@ class _Way:
     def left(self, data: bytes, sent: int, error: OSError | None) -> None:
         """The socket has taken so much of this, or raised something."""
         self.sink.connection.put_off(data, sent, error)
+
+
+@frozen(eq=False)
+class _WriteWay(_Sink):
+    """
+    Likewise, of a writer.
+
+    Attributes:
+        otherwise: the method in whose place it stands.
+    """
+
+    otherwise: Callable[..., None]
+
+
+@frozen(eq=False)
+class _Way(_ReadWay, _Sink):
+    """The way from one side to the other."""
+
+    sink: _Side[Any]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-VERSION = 2
+VERSION = 3
 """That of the C; another one is not used."""
 
 fast: Any = None

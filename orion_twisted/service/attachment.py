@@ -15,6 +15,8 @@ from orion_twisted.core.errors import BadMessage, CloseCode, Outcome
 from orion_twisted.core.ledger import Entry
 from orion_twisted.core.outbox import Item, failure
 from orion_twisted.core.session import Session
+from orion_twisted.net.hotpath import HotBrowserProtocol
+from orion_twisted.net.pump import READS_BEFORE_PUMPS, Tap, tap_browser
 from orion_twisted.service.browser_end import BrowserEnd, cancel
 from orion_twisted.service.line import AT_ONCE
 from orion_twisted.service.sessions import LiveSession, Sessions
@@ -49,6 +51,8 @@ class Attachment(BrowserEnd):
         self._identity = identity
         self._live: LiveSession | None = None
         self._draining: IDelayedCall | None = None
+        self._tap: Tap | None = None
+        self._reads_left = READS_BEFORE_PUMPS if sessions.around.has_pumps else 0
 
     def dial(self) -> Deferred[None]:
         """Let the browser in at once: its messages can wait for the backend, up to their time."""
@@ -113,6 +117,10 @@ class Attachment(BrowserEnd):
         self._read_browser(welcome)
 
     def browser_rests(self) -> None:
+        if self._reads_left:
+            self._reads_left -= 1
+            if not self._reads_left:
+                self._be_tapped()
         live = self._live
         if live is not None:
             line, session = live.line, live.session
@@ -122,6 +130,12 @@ class Attachment(BrowserEnd):
                 self.deliver()
             elif not live.had_room:
                 live.settle()  # there may be some now, by what the browser has acknowledged
+
+    def _be_tapped(self) -> None:
+        """Have the socket's messages read and written in one call each, where they can be."""
+        browser, codec = self._browser, self._around.codec
+        if isinstance(browser, HotBrowserProtocol) and codec is not None and not self._closing:
+            self._tap = tap_browser(browser, codec)
 
     def _settle(self) -> None:
         if self._live is not None:
@@ -166,6 +180,9 @@ class Attachment(BrowserEnd):
         self.close(CloseCode.GOING_AWAY, "draining")
 
     def _let_go(self) -> None:
+        tap, self._tap = self._tap, None
+        if tap is not None:
+            tap.part()
         cancel(self._draining)
         self._draining = None
         live, self._live = self._live, None

@@ -65,10 +65,10 @@ class Backends(ABC):
 
     def _factory(self, line: Line) -> LinkFactory:
         around = self._around
-        framing, most = around.tenant.framing, around.max_frame
+        framing, most, has_pumps = around.tenant.framing, around.max_frame, around.has_pumps
         return LinkFactory(
             around.endpoints,
-            lambda: SessionLink(decoder(framing, most)),
+            lambda: SessionLink(decoder(framing, most), has_pumps),
             line,
             around.backoff(),
             around.clock,

@@ -12,14 +12,10 @@ from orion_twisted.core.messages import message_codec
 from orion_twisted.core.relay import LinkEvent, Relay
 from orion_twisted.net.hotpath import HotBrowserProtocol, SplicedLink
 from orion_twisted.net.links import BackendLink, FramedLink, Loss
-from orion_twisted.net.pump import Joint, join, new_tally
+from orion_twisted.net.pump import READS_BEFORE_PUMPS, Joint, join, new_tally
 from orion_twisted.service.bridge import Bridge
 from orion_twisted.service.browser_end import BrowserEnd, cancel
 from orion_twisted.service.surroundings import Surroundings
-
-READS_BEFORE_PUMPS = 2
-"""How many reads of a link are looked at here before it is joined with its browser: pumps take
-2.6 KiB and 20 us, which is much for a connection of one message."""
 
 
 class RelayBridge(Bridge):

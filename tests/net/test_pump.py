@@ -147,6 +147,15 @@ class Parts:
     def go_on(self, left: int) -> None:
         self.note("go_on", left)
 
+    def content(self, data: bytes) -> None:
+        self.note("content", data)
+
+    def message(self, payload: bytes, is_binary: bool) -> None:
+        self.note("message", payload, is_binary)
+
+    def first(self, payload: bytes, is_binary: bool) -> None:
+        self.note("first", payload, is_binary)
+
     def not_sealed(self, data: bytes, error: Exception) -> None:
         self.note("not_sealed", data, error)
 
@@ -499,6 +508,323 @@ class HandedOverTests(PumpTestCase):
             self.parts.reads.clear()
 
 
+class HalfTests(PumpTestCase):
+    """A pump without another socket: messages, or what was read, are handed over."""
+
+    def half(self, *, reads: bool = True, **others: Any) -> Any:
+        """Return a pump with a reader, or without."""
+        parts = self.parts
+        parts.take = self.take  # type: ignore[method-assign]
+        nothing = None if not reads else parts
+        return self.build(
+            **{
+                "tally": None,
+                "frames_a_turn": 1,
+                "overhead": 0,
+                "send": None,
+                "reader": nothing and parts.reader,
+                "feed": nothing and parts.feed,
+                "take": nothing and parts.take,
+                **others,
+            }
+        )
+
+    def take(self, most: int) -> Any:
+        self.parts.note("take", most)
+        return self.parts.reader.take(most)
+
+    def read(self, data: bytes, **options: Any) -> Any:
+        pump = self.half(**options)
+        self.parts.reads.append(data)
+        return pump()
+
+    def test_the_one_message(self) -> None:
+        """It is handed over as it is, and as what it is."""
+        for opcode, is_binary in ((TEXT, False), (0x2, True)):
+            for opens in (False, True):
+                self.parts.calls.clear()
+                frame = client_frame(opcode, b"hello")
+                self.assertIsNone(self.read(record(frame) if opens else frame, opens=opens))
+                self.assertEqual(self.parts.calls[-1], ("message", b"hello", is_binary))
+                self.assertEqual(self.parts.called("take"), [1])
+
+    def test_the_first_of_several(self) -> None:
+        """So is it with word that there is more: a message, half of one, or something odd."""
+        for more in (client_frame(TEXT, b"two"), client_frame(TEXT, b"two")[:3], b"\xff\xff"):
+            self.assertIsNone(self.read(client_frame(TEXT, b"one") + more))
+            self.assertEqual(self.parts.calls[-1], ("first", b"one", False))
+            self.assertEqual(self.parts.reader.release(), more)
+
+    def test_no_message(self) -> None:
+        """What is none yet, or never will be, is the reader's, and is told of."""
+        for data in (client_frame(TEXT, b"one")[:3], client_frame(PING)):
+            self.assertIsNone(self.read(record(data), opens=True))
+            self.assertEqual(self.parts.calls[-1], ("go_on", 1))
+            self.assertEqual(self.parts.reader.release(), data)
+
+    def test_cut_at_every_byte(self) -> None:
+        """Each message is handed over once, whole, or left with the reader."""
+        stream = client_frame(TEXT, b"one") + client_frame(TEXT, b"two")
+        for cut in range(1, len(stream)):
+            self.parts.calls.clear()
+            pump = self.half()
+            for data in (stream[:cut], stream[cut:]):
+                self.parts.reads.append(data)
+                self.assertIsNone(pump())
+            taken = self.parts.called("message") + self.parts.called("first")
+            taken += self.parts.reader.take(9)
+            self.assertEqual(sorted(taken), [(b"one", False), (b"two", False)], cut)
+
+    def test_without_a_reader(self) -> None:
+        """What was read is handed over, out of its records if there are any, in one piece."""
+        for data, options in (
+            (b"any bytes", {}),
+            (record(b"any ") + record(b"bytes"), {"opens": True}),
+        ):
+            self.assertIsNone(self.read(data, reads=False, **options))
+            self.assertEqual(self.parts.calls[-1], ("content", b"any bytes"))
+        self.assertEqual(self.read(b"", reads=False), "arrived")
+        self.assertEqual(self.read(record(b"x", 21), reads=False, opens=True), "arrived")
+
+    def test_not_opened(self) -> None:
+        """What came before an error of TLS is handed over before it."""
+        error = ConnectionError("no data")
+        opening = self.parts.open
+
+        def opens(size: int) -> bytes:
+            content = opening(size)
+            if content == b"bad":
+                raise error
+            return content
+
+        bad = record(b"good") + record(b"bad")
+        self.assertIsNone(self.read(bad, reads=False, opens=True, open=opens))
+        self.assertEqual(self.parts.calls[-2:], [("content", b"good"), ("not_opened", error, b"")])
+
+    def test_raised(self) -> None:
+        """What is raised is the caller's, and nothing is done after it."""
+        for name in ("feed", "take", "message"):
+            self.parts.calls.clear()
+            self.parts.fails = {name: ZeroDivisionError()}
+            self.assertRaises(ZeroDivisionError, self.read, client_frame(TEXT, b"one"))
+            self.assertEqual(self.parts.calls[-1][0], name)
+            self.parts.reader.release()
+
+    def test_lies(self) -> None:
+        """A reader that gives what are no messages is not believed."""
+        for lie in (None, (), [1], [(b"x",)], [(b"x", True), (b"y", True)]):
+            self.assertRaises(
+                TypeError, self.read, client_frame(TEXT, b"x"), take=lambda _, lie=lie: lie
+            )
+            self.parts.reader.release()
+
+    def test_cleared_in_the_middle(self) -> None:
+        """A call that clears it comes to its end first."""
+        for name in ("receive", "feed", "message", "content"):
+            there = weakref.ref(self.clear_in(name))
+            self.parts = Parts()
+            gc.collect()
+            self.assertIsNone(there(), name)
+
+    def clear_in(self, name: str) -> Parts:
+        """Have a pump be cleared by one of the methods that it calls; return its parts."""
+        self.parts = parts = Parts()
+        method = getattr(parts, name)
+
+        def clears(*arguments: Any) -> Any:
+            pump.clear()
+            return method(*arguments)
+
+        setattr(parts, name, clears)
+        pump = self.half(reads=name != "content")
+        parts.reads.append(client_frame(TEXT, b"x"))
+        self.assertIsNone(pump())
+        self.assertIn(parts.calls[-1][0], ("message", "content"))
+        return parts
+
+    def test_a_group_looks_again(self) -> None:
+        """What a message is handed to may change anything: guards are looked at after it."""
+        there = Guarded()
+        group = fast.Pumps()
+        pump = self.half(guards=((there, "plain", True),))
+        group.add(5, pump)
+        for _ in range(3):
+            self.parts.reads.append(client_frame(TEXT, b"x"))
+            group.run([(5, 1)], 0, {5: self.parts})
+        self.assertEqual((there.looks, len(self.parts.called("message"))), (3, 3))
+
+
+class WriterTests(PumpTestCase):
+    """What makes a frame of a message, and sends it."""
+
+    def frame(self, payload: bytes, is_binary: bool) -> bytes:
+        self.parts.note("frame", payload, is_binary)
+        return b"<" + payload + b">"
+
+    def writer(self, *, seals: bool = False, **others: Any) -> Any:
+        parts = self.parts
+        arguments: dict[str, Any] = {
+            "way": SimpleNamespace(
+                otherwise=lambda *given: parts.note("otherwise", *given),
+                not_sealed=parts.not_sealed,
+                partly_sealed=parts.partly_sealed,
+                write=parts.write,
+                left=parts.left,
+            ),
+            "guards": ((parts, "plain", True),),
+            "overhead": OVERHEAD,
+            "frame": self.frame,
+            "seal": parts.seal if seals else None,
+            "sealed": parts.sealed if seals else None,
+            "send": parts.send,
+        }
+        return fast.Writer(**{**arguments, **others})
+
+    def test_a_message(self) -> None:
+        """It is framed, sealed where there is TLS, and sent."""
+        self.assertIsNone(self.writer()(b"hello", True))
+        self.assertEqual(self.parts.calls, [("frame", b"hello", True), ("send", b"<hello>")])
+        self.parts.calls.clear()
+        self.assertIsNone(self.writer(seals=True)(b"hello", False))
+        self.assertEqual(
+            [call[0] for call in self.parts.calls], ["frame", "seal", "sealed", "send"]
+        )
+        self.assertEqual(self.parts.called("send"), [b"<hello>!"])
+
+    def test_frames(self) -> None:
+        """Without anything to make frames it is given some, and joins them."""
+        writer = self.writer(frame=None)
+        for frames in ([b"one"], [b"one", b"two"]):
+            writer(frames)
+        writer([])
+        writer([b""])
+        self.assertEqual(self.parts.called("send"), [b"one", b"onetwo"])
+        for wrong in (b"one", ([b"one"], 1), ["one"], [b"one", "two"], [bytearray(b"x")]):
+            given = wrong if isinstance(wrong, tuple) else (wrong,)
+            self.assertRaises(TypeError, writer, *given)
+
+    def test_not_plain(self) -> None:
+        """Where a guard does not hold it is written in the other way, and that is all."""
+        self.parts.plain = False
+        self.assertIsNone(self.writer()(b"hello", True))
+        self.assertEqual(self.parts.calls, [("otherwise", b"hello", True)])
+        self.parts.fails["otherwise"] = ZeroDivisionError()
+        self.assertRaises(ZeroDivisionError, self.writer(), b"hello", True)
+
+    def test_a_guard_that_raises(self) -> None:
+        """Nothing is written, and whoever writes hears of it."""
+
+        class Odd:
+            @property
+            def plain(self) -> bool:
+                raise ZeroDivisionError
+
+        writer = self.writer(guards=((Odd(), "plain", True),))
+        self.assertRaises(ZeroDivisionError, writer, b"hello", True)
+        self.assertEqual(self.parts.calls, [])
+
+    def test_handed_over(self) -> None:
+        """So is what TLS or the socket does not take whole, or refuses."""
+        frame = b"<hello>"
+        for takes in (0, 1, len(frame) - 1):
+            self.parts.takes = takes
+            self.writer()(b"hello", True)
+            self.assertEqual(self.parts.calls[-1], ("left", frame, takes, None))
+        self.parts.takes = None
+        for error in (BlockingIOError(), BrokenPipeError()):
+            self.parts.fails = {"send": error}
+            self.writer(seals=True)(b"hello", True)
+            self.assertEqual(self.parts.calls[-1], ("left", frame + b"!", 0, error))
+        self.parts.fails = {"seal": ConnectionError()}
+        self.writer(seals=True)(b"hello", True)
+        self.assertEqual(self.parts.calls[-1], ("not_sealed", frame, self.parts.fails["seal"]))
+        self.parts.fails = {}
+        for seals in ((3, b"abc!"), (len(frame), bytes(len(frame) + OVERHEAD))):
+            self.parts.seals = seals
+            self.writer(seals=True)(b"hello", True)
+            self.assertEqual(self.parts.calls[-1], ("partly_sealed", frame, *seals))
+
+    def test_more_than_a_record(self) -> None:
+        """A frame that is no single record is written in Python."""
+        for size, name in ((MOST_CONTENT - 2, "send"), (MOST_CONTENT - 1, "write")):
+            self.writer(seals=True)(b"x" * size, True)
+            self.assertEqual(self.parts.calls[-1][0], name)
+
+    def test_raised(self) -> None:
+        """Whatever else is raised is the caller's."""
+        for name in ("frame", "sealed", "send"):
+            self.parts.fails = {name: ZeroDivisionError()}
+            self.assertRaises(ZeroDivisionError, self.writer(seals=True), b"hello", True)
+            self.assertEqual(self.parts.calls[-1][0], name)
+        self.parts.fails = {}
+        self.assertRaises(TypeError, self.writer(frame=lambda *_: None), b"hello", True)
+        self.assertRaises(TypeError, self.writer(), b"hello", is_binary=True)
+
+    def test_within_itself(self) -> None:
+        """A write inside a write goes the other way."""
+
+        def send(data: bytes) -> int:
+            writer(b"inner", False)
+            return self.parts.send(data)
+
+        writer = self.writer(send=send)
+        writer(b"outer", True)
+        self.assertEqual(self.parts.called("otherwise"), [(b"inner", False)])
+        self.assertEqual(self.parts.called("send"), [b"<outer>"])
+
+    def test_cleared(self) -> None:
+        """It does nothing more, and lets go of everything, even if cleared in the middle."""
+        for name in ("frame", "seal", "send", "otherwise"):
+            there = weakref.ref(self.clear_in(name))
+            self.parts = Parts()
+            gc.collect()
+            self.assertIsNone(there(), name)
+
+    def clear_in(self, name: str) -> Parts:
+        """Have a writer be cleared by one of the methods that it calls; return its parts."""
+        self.parts = parts = Parts()
+        parts.plain = name != "otherwise"
+        note = parts.note
+
+        def clears(called: str, *arguments: Any) -> None:
+            if called == name:
+                writer.clear()
+            note(called, *arguments)
+
+        parts.note = clears  # type: ignore[method-assign]
+        writer = self.writer(seals=True)
+        writer(b"hello", True)
+        self.assertEqual(parts.calls[-1][0], "send" if parts.plain else name)
+        before = len(parts.calls)
+        writer(b"hello", True)
+        self.assertEqual(len(parts.calls), before)
+        return parts
+
+    def test_nothing_is_kept(self) -> None:
+        """Neither data nor errors stay behind, whichever way a call ends."""
+        for fails in ({}, {"seal": ConnectionError()}, {"send": BrokenPipeError()}):
+            self.parts.fails = fails
+            writer = self.writer(seals=True)
+
+            def rounds(number: int) -> int:
+                for _ in range(number):
+                    writer(b"hello", True)  # noqa: B023
+                    self.parts.calls.clear()
+                    for error in fails.values():  # noqa: B023
+                        error.__traceback__ = None
+                gc.collect()
+                return len(gc.get_objects())
+
+            rounds(10)
+            before = rounds(10)
+            self.assertLess(rounds(200) - before, 20, fails)
+
+    def test_arguments(self) -> None:
+        """What it cannot work with is refused when it is made."""
+        for wrong in ({"guards": (1,)}, {"guards": []}, {"overhead": -1}, {"odd": 1}):
+            self.assertRaises((TypeError, ValueError), self.writer, **wrong)
+
+
 class LifeTests(PumpTestCase):
     """What a pump keeps, and for how long."""
 
@@ -810,7 +1136,7 @@ class AvailableTests(SynchronousTestCase):
     def test_an_older_one(self) -> None:
         """One that is left over from another version is not used."""
         loaded = self.load(SimpleNamespace(VERSION=1))
-        self.assertEqual((loaded.fast, loaded.why_not_c), (None, "it has version 1, not 2"))
+        self.assertEqual((loaded.fast, loaded.why_not_c), (None, "it has version 1, not 3"))
 
     def test_what_they_stand_on(self) -> None:
         """Without eager writes, or lean TLS, there are none."""

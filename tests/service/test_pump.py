@@ -2,7 +2,7 @@
 Pumps between real sockets: the same as without them, with less in between.
 
 A gateway, its backend and a browser are in one process, and the reactor turns when the test says
-so. Every connection is joined as soon as it has brought anything.
+so. Every connection is joined, or tapped, as soon as it has brought anything.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from select import select
 from typing import Any
@@ -27,13 +29,16 @@ from twisted.protocols import tls
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from orion_twisted.core.errors import CloseCode
+from orion_twisted.core.tlsrecords import MOST_CONTENT
 from orion_twisted.core.wsframes import PORTABLE
-from orion_twisted.net import hotpath, pump
+from orion_twisted.net import hotpath, pump, sessionlinks
+from orion_twisted.net.browser import FRAMES_A_TURN
 from orion_twisted.net.eager import SMALL_READS
 from orion_twisted.net.hotpath import FRAMED_A_TURN
 from orion_twisted.net.leanreactor import LeanReactor
-from orion_twisted.net.pump import Joint
-from orion_twisted.service import performance, relay
+from orion_twisted.net.pump import Joint, Tap
+from orion_twisted.service import attachment, performance, relay
 from orion_twisted.service.startup import prepare, read_settings
 from tests.certificates import empty_folder
 from tests.harness import client_context, free_port, make_certificates
@@ -62,8 +67,7 @@ connect_rate_per_ip = 0
 [tenant.shop]
 hosts = ["*"]
 backend = '{backend}'
-mode = "relay"
-link_grace = "5 s"
+{mode}
 """
 
 
@@ -175,6 +179,7 @@ class JoinedTestCase(SynchronousTestCase):
 
     secure = False
     secure_link = False
+    mode = 'mode = "relay"\nlink_grace = "5 s"'
     reactor: type[EPollReactor] = LeanReactor
 
     def setUp(self) -> None:
@@ -211,6 +216,7 @@ class JoinedTestCase(SynchronousTestCase):
                 backend=backend,
                 performance=rung,
                 limits=limits,
+                mode=self.mode,
             )
         )
         self.gateway = prepare(read_settings(file, {}), self.loop.reactor)
@@ -218,8 +224,8 @@ class JoinedTestCase(SynchronousTestCase):
         self.gateway.startService()
         self.addCleanup(self.gateway.stopService)
 
-    def enter(self, joins: bool = True) -> Browser:
-        """Have a browser come in, and be joined with its link."""
+    def knock(self) -> Browser:
+        """Have a browser's request be answered."""
         context = self.context if self.secure else None
         self.browser = browser = Browser(self.ports[self.secure], context)
         self.addCleanup(browser.socket.close)
@@ -227,6 +233,11 @@ class JoinedTestCase(SynchronousTestCase):
             self.until(lambda: browser._tls.version() is not None, "the handshake")
         browser.say(REQUEST + b"\r\n")
         self.until(lambda: b"\r\n\r\n" in browser.heard, "the answer")
+        return browser
+
+    def enter(self, joins: bool = True) -> Browser:
+        """Have a browser come in, and be joined with its link."""
+        browser = self.knock()
         self.engine.say(b"welcome")
         self.until(lambda: browser.heard.endswith(server_frame(b"welcome")), "a welcome")
         browser.heard.clear()
@@ -446,6 +457,10 @@ ANSWERS = {
 class StreamTests(SecureTestCase):
     """Streams of all kinds, cut anywhere: the same bytes arrive, and the same end."""
 
+    from_browsers = STREAMS
+    from_backends = ANSWERS
+    late = LATE
+
     def outcome(self, pieces: list[bytes], from_browser: bool) -> tuple[Any, ...]:
         """Return what becomes of a stream that comes in these pieces."""
         browser = self.enter(joins=self.with_pumps)
@@ -462,7 +477,7 @@ class StreamTests(SecureTestCase):
             # Both sides still have something to say, whether anybody is to hear it or not.
             self.engine.say(b"late")
             with contextlib.suppress(OSError, ssl.SSLError):
-                browser.say(LATE)
+                browser.say(self.late)
             self.settle()
         # Once Autobahn has sent a close frame, what is cut how decides when it ends all.
         is_cut_off = browser.ended and b"\x88" not in browser.heard
@@ -477,6 +492,10 @@ class StreamTests(SecureTestCase):
         for cut in range(1, len(stream), 2 if self.secure_link else 1):
             yield [stream[:cut], stream[cut:]]
         yield [stream[at : at + 3] for at in range(0, len(stream), 3)]
+
+    def ways(self) -> int:
+        """Return how many connections have been joined."""
+        return len(self.joints)
 
     def same(self, streams: dict[str, bytes], from_browser: bool) -> None:
         self.with_pumps = False
@@ -494,15 +513,15 @@ class StreamTests(SecureTestCase):
                 self.assertEqual(found, expected[name], (name, pieces))
                 messages = self.counted("messages_from_browsers")
                 carried += messages
-        self.assertGreater(carried if from_browser else len(self.joints), 0)
+        self.assertGreater(carried if from_browser else self.ways(), 0)
 
     def test_from_a_browser(self) -> None:
         """Frames, pings, fragments, closes, and what breaks the rules."""
-        self.same(STREAMS, True)
+        self.same(self.from_browsers, True)
 
     def test_from_a_backend(self) -> None:
         """Frames, and what breaks the rules."""
-        self.same(ANSWERS, False)
+        self.same(self.from_backends, False)
 
 
 class StreamsInTheClearTests(StreamTests):
@@ -785,6 +804,440 @@ class EndOnTwistedsReactorTests(EndTests):
     reactor = EPollReactor
 
 
+def question(number: int, more: bytes = b"") -> bytes:
+    """Return a message of a browser of session mode, which goes to its backend as it is."""
+    return b'{"@MSGID":%d,"more":"%b"}' % (number, more)
+
+
+def answer(number: int, more: bytes = b"") -> bytes:
+    return b'{"msgID":%d,"more":"%b"}' % (number, more)
+
+
+class SessionTestCase(SecureTestCase):
+    """A gateway in session mode; each session has a link of its own."""
+
+    mode = 'mode = "session"\ndialect = "orion.v1"\nlinks = "per-browser"'
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.taps: list[Tap] = []
+        for room, name in ((attachment, "tap_browser"), (sessionlinks, "tap_link")):
+            self.patch(room, "READS_BEFORE_PUMPS", 1)
+            self.patch(room, name, partial(self.note, getattr(room, name)))
+
+    def note(self, taps: Callable[..., Tap | None], *arguments: Any) -> Tap | None:
+        """Tap, and keep what is tapped."""
+        tap = taps(*arguments)
+        if tap is not None:
+            self.taps.append(tap)
+        return tap
+
+    def enter(self, joins: bool = True) -> Browser:
+        engines = len(self.engines)
+        self.taps.clear()
+        browser = self.knock()
+        browser.heard.clear()
+        browser.say(client_frame(TEXT, question(0)))
+        self.until(lambda: len(self.engines) > engines and self.engine.heard, "a question")
+        self.engine.say(answer(0))
+        self.until(lambda: browser.heard == server_frame(answer(0)), "an answer")
+        browser.heard.clear()
+        self.engine.heard.clear()
+        self.assertEqual(len(self.taps), 2 if joins else 0)
+        return browser
+
+    def sides(self) -> tuple[Any, Any]:
+        first, second = (tap._side.connection for tap in self.taps)
+        return first, second
+
+    def answers(self, number: int) -> None:
+        """Have a question asked and answered."""
+        before = len(self.browser.heard)
+        self.engine.heard.clear()
+        self.browser.say(client_frame(TEXT, question(number)))
+        self.until(lambda: bytes(self.engine.heard) == link_frame(question(number)), "a question")
+        self.engine.say(answer(number))
+        expected = server_frame(answer(number))
+        self.until(lambda: self.browser.heard[before:] == expected, "its answer")
+
+
+class SessionTests(SessionTestCase):
+    """Messages of session mode: read and written in one call each, and looked at in between."""
+
+    def test_between_socket_and_session(self) -> None:
+        """Nobody, but for the two methods that take a message, and for pyOpenSSL."""
+        self.serve()
+        browser = self.enter()
+        seen: set[tuple[str, str]] = set()
+
+        def look(frame: Any, event: str, _: object) -> None:
+            if event == "call":
+                seen.add((Path(frame.f_code.co_filename).name, frame.f_code.co_name))
+
+        def read(connection: Any) -> None:
+            select([connection.socket], [], [], 10.0)
+            sys.setprofile(look)
+            try:
+                connection.doRead()
+            finally:
+                sys.setprofile(None)
+
+        ours, link = self.sides()
+        browser.say(client_frame(TEXT, question(1)))
+        read(ours)
+        self.until(lambda: self.engine.heard == link_frame(question(1)), "it arrives")
+        self.engine.transport.getHandle().send(link_frame(answer(1)))
+        read(link)
+        self.until(lambda: browser.heard == server_frame(answer(1)), "the answer as well")
+        shells = {"hotpath.py", "sessionlinks.py", "eager.py", "leantls.py", "tls.py", "tcp.py"}
+        self.assertEqual(
+            {each for each in seen if each[0] in shells | {"endpoints.py", "pump.py"}},
+            {("hotpath.py", "take_message"), ("sessionlinks.py", "dataReceived")},
+        )
+
+    def test_many_at_once(self) -> None:
+        """Many in one read arrive in order, and each is counted once."""
+        self.serve()
+        browser = self.enter()
+        names = ("messages_from_browsers", "bytes_from_browsers", "messages_to_browsers")
+        before = [self.counted(name) for name in names]
+        questions = [question(number) for number in range(1, 2 * FRAMES_A_TURN + 2)]
+        answers = [answer(number) for number in range(1, 2 * FRAMES_A_TURN + 2)]
+        browser.say(b"".join(client_frame(TEXT, each) for each in questions))
+        expected = b"".join(map(link_frame, questions))
+        self.until(lambda: len(self.engine.heard) >= len(expected), "all of them")
+        self.assertEqual(bytes(self.engine.heard), expected)
+        self.engine.say(*answers)
+        expected = b"".join(map(server_frame, answers))
+        self.until(lambda: len(browser.heard) >= len(expected), "all of them, back")
+        self.assertEqual(bytes(browser.heard), expected)
+        counted = [self.counted(name) - old for name, old in zip(names, before, strict=True)]
+        self.assertEqual(counted, [len(questions), sum(map(len, questions)), len(answers)])
+
+    def test_others_have_their_turn(self) -> None:
+        """No more messages of one read are delivered in one turn than there are in a turn."""
+        self.serve()
+        browser = self.enter()
+        last = 3 * FRAMES_A_TURN
+        browser.say(b"".join(client_frame(TEXT, question(n)) for n in range(1, last + 1)))
+        turns = [self.counted("messages_from_browsers")]
+        while turns[-1] < turns[0] + last:
+            self.loop.turn(0.01)
+            turns.append(self.counted("messages_from_browsers"))
+        most = max(now - before for before, now in pairwise(turns))
+        self.assertEqual(most, FRAMES_A_TURN)
+
+    def test_large_ones(self) -> None:
+        """Messages of every size around a record's, both ways."""
+        self.serve()
+        browser = self.enter()
+        for number, size in enumerate((0, 16_350, 16_360, 16_384, 40_000, 65_400), start=1):
+            asked, said = question(number, b"x" * size), answer(number, b"y" * size)
+            self.engine.heard.clear()
+            browser.heard.clear()
+            frame = client_frame(TEXT, asked)
+            browser.say(*[frame[at : at + 16 * KIB] for at in range(0, len(frame), 16 * KIB)])
+            self.until(lambda: len(self.engine.heard) >= len(asked) + 4, f"{size} bytes")  # noqa: B023
+            self.assertEqual(bytes(self.engine.heard), link_frame(asked))
+            self.engine.say(said)
+            self.until(lambda: browser.heard.endswith(said), f"{size} bytes back")  # noqa: B023
+
+    def test_every_size(self) -> None:
+        """Answers around the size at which TLS has to make two records of one."""
+        self.serve()
+        browser = self.enter()
+        for size in range(MOST_CONTENT - 8, MOST_CONTENT + 3):
+            browser.heard.clear()
+            self.engine.say(b"z" * size)
+            self.until(lambda: len(browser.heard) >= size + 4, f"{size} bytes")  # noqa: B023
+            self.assertEqual(bytes(browser.heard), server_frame(b"z" * size))
+
+    def test_idle(self) -> None:
+        """A message, either way, keeps a browser in."""
+        self.serve(limits='idle = "0.6 s"')
+        browser = self.enter()
+        for number in range(1, 5):
+            self.answers(number)
+            begun = time.monotonic()
+            self.until(lambda: time.monotonic() > begun + 0.25, "some time passes")  # noqa: B023
+        self.until(lambda: browser.heard.endswith(b"IDLE"), "it is idle")
+
+    def test_rates(self) -> None:
+        """Whoever is too fast is not read for a while, as without pumps."""
+        self.serve(limits="message_rate = 20")
+        browser = self.enter()
+        begun = time.monotonic()
+        for number in range(1, 31):
+            browser.say(client_frame(TEXT, question(number)))
+        expected = b"".join(link_frame(question(number)) for number in range(1, 31))
+        self.until(lambda: len(self.engine.heard) >= len(expected), "all of them")
+        self.assertEqual(bytes(self.engine.heard), expected)
+        self.assertGreater(time.monotonic() - begun, 0.2)
+
+    def test_pings(self) -> None:
+        """A message is an answer to a ping that waits, and pings and pongs go on as ever."""
+        self.serve()
+        browser = self.enter()
+        (end,) = self.gateway._bridges
+        there: Any = end._browser  # type: ignore[attr-defined]
+        there._sendAutoPing()
+        self.assertIsNotNone(there.autoPingTimeoutCall)
+        browser.say(client_frame(TEXT, question(1)))
+        self.until(lambda: self.engine.heard, "it arrives")
+        self.assertIsNone(there.autoPingTimeoutCall)
+        browser.say(client_frame(PING, b"you?"))
+        browser.say(client_frame(PING, b"you?"))
+        self.until(lambda: browser.heard.endswith(server_frame(b"you?", PONG)), "a pong")
+        self.answers(2)
+
+    def test_slow_messages(self) -> None:
+        """One that is whole in time is whole; one that is not is too slow."""
+        self.serve(limits='message_time = "0.5 s"')
+        browser = self.enter()
+        for number in range(1, 4):
+            frame = client_frame(TEXT, question(number))
+            browser.say(frame[:3])
+            begun = time.monotonic()
+            self.until(lambda: time.monotonic() > begun + 0.2, "some time passes")  # noqa: B023
+            browser.say(frame[3:])
+            self.settle()
+        asked = b"".join(link_frame(question(number)) for number in range(1, 4))
+        self.assertEqual((bytes(self.engine.heard), browser.heard), (asked, b""))
+        browser.say(client_frame(TEXT, question(9))[:3])
+        self.until(lambda: browser.heard.endswith(b"TOO_SLOW"), "it is too slow")
+
+    def test_a_damaged_record(self) -> None:
+        """It ends the connection; what came before it arrives."""
+        self.serve()
+        browser = self.enter()
+        data = browser.encrypted(client_frame(TEXT, question(1)))
+        bad = bytearray(browser.encrypted(client_frame(TEXT, question(2))))
+        bad[-1] ^= 1
+        browser.put(data + bad + browser.encrypted(client_frame(TEXT, question(3))))
+        self.until(lambda: browser.ended, "the end")
+        self.loop.until(lambda: self.engine.lost, "the link ends as well")
+        self.assertEqual(bytes(self.engine.heard), link_frame(question(1)))
+
+    def test_rungs(self) -> None:
+        """Only ``full`` has pumps, and only for what they know."""
+        for rung in ("stock", "portable"):
+            self.serve(rung)
+            self.enter(joins=False)
+        self.patch(pump, "LeanTLSProtocol", type("Another", (), {}))
+        self.serve()
+        self.browser = self.knock()
+        self.browser.heard.clear()
+        self.answers(1)
+        self.assertEqual(len(self.taps), 1)  # the link has no TLS
+        self.answers(2)
+
+
+class SessionInTheClearTests(SessionTests):
+    """The same without TLS."""
+
+    secure = False
+    test_a_damaged_record = None  # type: ignore[assignment]
+
+    def test_rungs(self) -> None:
+        """Only ``full`` has pumps."""
+        for rung in ("stock", "portable"):
+            self.serve(rung)
+            self.enter(joins=False)
+
+
+class SessionOnTwistedsReactorTests(SessionTests):
+    """The same on Twisted's own reactor."""
+
+    reactor = EPollReactor
+
+
+ONE, TWO, THREE = (client_frame(TEXT, question(number)) for number in (1, 2, 3))
+LATER = client_frame(TEXT, question(9))
+
+
+class SessionStreamTests(SessionTestCase, StreamTests):
+    """Streams of all kinds, cut anywhere: the same bytes arrive, and the same end."""
+
+    late = LATER
+    tapped = 0
+
+    def note(self, taps: Callable[..., Tap | None], *arguments: Any) -> Tap | None:
+        self.tapped += 1
+        return super().note(taps, *arguments)
+
+    def ways(self) -> int:
+        return self.tapped
+
+    from_browsers = {
+        "frames": ONE + TWO + THREE,
+        "a ping": ONE + client_frame(PING, b"?") + TWO,
+        "fragments": client_frame(TEXT, question(1)[:4], last=False)
+        + client_frame(PING, b"?")
+        + client_frame(0, question(1)[4:])
+        + TWO,
+        "a close": ONE + client_frame(CLOSE, b"\x03\xe8") + LATER,
+        "no UTF-8": ONE + client_frame(TEXT, b"\xc3\x28") + LATER,
+        "no frame": ONE + b"\xff\x00" + LATER,
+    }
+    from_backends = {
+        "pushes": link_frame(b"one") + link_frame(b"") + link_frame(b"three"),
+        "too long": link_frame(b"one") + (1 << 24).to_bytes(4, "big") + b"late",
+    }
+
+
+class SessionStreamsOverTLSLinksTests(SessionStreamTests):
+    """The same with TLS on both sides, and cut less often."""
+
+    secure_link = True
+
+
+class SessionPressureTests(SessionTestCase):
+    """Sides that do not read, or read little."""
+
+    PUSHES = [b"%d:" % number + b"x" * 4000 for number in range(300)]
+
+    def test_in_crumbs(self) -> None:
+        """Short writes on both sides, all the time: nothing is lost, and nothing out of order."""
+        self.serve()
+        browser = self.enter()
+        for connection in self.sides():
+            connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * KIB)
+        asked = [question(number, b"q" * 9000) for number in range(1, 31)]
+        for number, each in enumerate(self.PUSHES):
+            if number < len(asked):
+                browser.say(client_frame(TEXT, asked[number]))
+            self.engine.say(each)
+            self.loop.turn()
+            browser.listens(3000)
+        up = b"".join(map(link_frame, asked))
+        down = b"".join(map(server_frame, self.PUSHES))
+        self.until(lambda: len(self.engine.heard) >= len(up), "all of it")
+        self.until(lambda: len(browser.heard) >= len(down), "all of it, back")
+        self.assertEqual((bytes(self.engine.heard), bytes(browser.heard)), (up, down))
+
+    def test_a_browser_that_does_not_read(self) -> None:
+        """Its link is not read any more; what waits is bounded, and all of it arrives."""
+        self.serve()
+        browser = self.enter()
+        ours, link = self.sides()
+        ours.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * KIB)
+        most = 0
+        for each in self.PUSHES:
+            self.engine.say(each)
+            self.loop.turn()
+            most = max(most, len(ours.dataBuffer) - ours.offset + ours._tempDataLen)
+        for _ in range(50):
+            self.loop.turn(0.002)
+        self.assertNotIn(link, self.loop.reactor.getReaders())
+        self.assertGreater(most, 0)
+        self.assertLess(most, 6 * 64 * KIB)
+        expected = b"".join(map(server_frame, self.PUSHES))
+        self.until(lambda: len(browser.heard) >= len(expected), "all of it")
+        self.assertEqual(bytes(browser.heard), expected)
+        self.answers(1)
+
+
+class SessionEndTests(SessionTestCase):
+    """The end, from either side, and from both at once."""
+
+    def gone(self, taps: list[Tap]) -> None:
+        """Wait until nothing is left of the browser; nothing may have been logged as a bug."""
+        self.loop.until(lambda: not self.gateway._bridges, "the browser is gone")
+        self.loop.until(lambda: self.engine.lost, "the link is gone")
+        self.loop.until(lambda: _is_over(taps), "and its taps")
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def vanish(self) -> None:
+        if self.browser.socket.fileno() >= 0:
+            reset(self.browser.socket)
+
+    def ends(self) -> list[Callable[[], None]]:
+        """Return what each side may do."""
+        return [
+            lambda: None,
+            self.vanish,
+            self.browser.socket.close,
+            self.engine.transport.abortConnection,
+            self.engine.transport.loseConnection,
+        ]
+
+    def test_both_in_mid_call(self) -> None:
+        """Data is under way both ways, and both sides end, in the same turn of the reactor."""
+        self.serve()
+        for one in range(5):
+            for other in range(5):
+                if one == other:
+                    continue
+                browser = self.enter()
+                taps = list(self.taps)
+                browser.say(client_frame(TEXT, question(1)))
+                self.engine.say(b"a push", b"another")
+                self.loop.turn(0)
+                browser.say(client_frame(TEXT, question(2)))
+                self.engine.say(answer(1))
+                ends = self.ends()
+                ends[one]()
+                ends[other]()
+                for _ in range(5):
+                    self.loop.turn(0.001)
+                self.vanish()
+                self.gone(taps)
+
+    def test_a_close_frame(self) -> None:
+        """A closing handshake in the middle: what came before it arrives, and it is answered."""
+        self.serve()
+        browser = self.enter()
+        taps = list(self.taps)
+        browser.say(client_frame(TEXT, question(1)) + client_frame(CLOSE, b"\x03\xe8"))
+        self.until(lambda: browser.ended, "the end")
+        browser.socket.close()
+        self.gone(taps)
+        self.assertEqual(bytes(self.engine.heard), link_frame(question(1)))
+        self.assertEqual(bytes(browser.heard), b"\x88\x02\x03\xe8")
+
+    def test_we_close(self) -> None:
+        """Once we have begun to close, nothing is carried any more, either way."""
+        self.serve()
+        browser = self.enter()
+        taps = list(self.taps)
+        (end,) = self.gateway._bridges
+        browser.say(client_frame(TEXT, question(1)))
+        self.engine.say(b"too late")
+        end.close(CloseCode.GOING_AWAY, "draining")
+        self.until(lambda: browser.heard[:1] == b"\x88", "a close frame")
+        browser.say(client_frame(CLOSE, b"\x03\xe9"))
+        self.until(lambda: browser.ended, "the end")
+        browser.socket.close()
+        self.gone(taps)
+        self.assertEqual((bytes(self.engine.heard), browser.heard.count(b"late")), (b"", 0))
+
+    def test_the_link_comes_back(self) -> None:
+        """A link that breaks is another one afterwards, tapped again."""
+        self.serve()
+        browser = self.enter()
+        self.engine.transport.abortConnection()
+        self.loop.until(lambda: self.engine.lost, "the link breaks")
+        self.until(lambda: len(self.engines) == 2, "another link")
+        for number in (1, 2, 3):
+            browser.heard.clear()
+            self.answers(number)
+        self.assertEqual(len(self.taps), 3)
+
+    def test_a_half_closed_backend(self) -> None:
+        """A backend's FIN behind its last frames: they arrive, and the link comes back."""
+        self.serve()
+        browser = self.enter()
+        self.engine.say(b"last", b"words")
+        self.engine.transport.loseWriteConnection()
+        self.until(lambda: len(self.engines) == 2, "another link")
+        self.assertEqual(browser.heard, server_frame(b"last") + server_frame(b"words"))
+
+
+def _is_over(taps: list[Tap]) -> bool:
+    """Say whether all have been parted."""
+    return not any(hasattr(tap, "_side") for tap in taps)
+
+
 class JoinedSurvivorsTests(test_survivors.SurvivorsTests):
     """Of browsers that were joined with their links nothing is left either."""
 
@@ -810,7 +1263,30 @@ class JoinedSurvivorsTests(test_survivors.SurvivorsTests):
         self.assertEqual(self.left_of(480), {})
         self.assertGreater(self.joined, 240)
 
-    test_other_modes = None  # type: ignore[assignment]  # they have no pumps
+    test_other_modes = None  # type: ignore[assignment]  # see below
+
+
+class TappedSurvivorsTests(test_survivors.SurvivorsTests):
+    """Nor of those of session mode, which were tapped."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.parted = 0
+        for room in (attachment, sessionlinks):
+            self.patch(room, "READS_BEFORE_PUMPS", 1)
+        part = Tap.part
+
+        def parts(tap: Tap) -> None:
+            self.parted += 1
+            part(tap)
+
+        self.patch(Tap, "part", parts)
+
+    def tearDown(self) -> None:
+        self.assertGreater(self.parted, 0)
+
+    test_relay = None  # type: ignore[assignment]
+    test_links_over_tls = None  # type: ignore[assignment]
 
 
 class LadderTests(SecureTestCase):

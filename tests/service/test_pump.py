@@ -1285,8 +1285,11 @@ class TappedSurvivorsTests(test_survivors.SurvivorsTests):
     def tearDown(self) -> None:
         self.assertGreater(self.parted, 0)
 
+    def test_links_over_tls(self) -> None:
+        self.serve("session", secure_links=True)
+        self.assertEqual(self.left_of(480), {})
+
     test_relay = None  # type: ignore[assignment]
-    test_links_over_tls = None  # type: ignore[assignment]
 
 
 class LadderTests(SecureTestCase):

@@ -38,13 +38,11 @@ class Orion(Gateway):
     Attributes:
         tenant: lines of its settings file, for the tenant.
         flags: of ``twistd orion-bridge``.
-        reactor: of twistd; empty for its default.
         checkout: the folder whose gateway it is.
     """
 
     tenant: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
-    reactor: str = ""
     checkout: Path = field(default=CHECKOUT)
 
     def environment(self) -> Mapping[str, str]:
@@ -92,7 +90,6 @@ class Orion(Gateway):
         return [
             *twistd,
             *("-n", "--pidfile=", f"--logfile={place.folder / 'twistd.log'}"),
-            *([f"--reactor={self.reactor}"] if self.reactor else []),
             *("orion-bridge", f"--config={settings}", *self.flags),
         ]
 
@@ -253,13 +250,6 @@ GATEWAYS: dict[str, Gateway] = {
         Orion(name="orion", about="this gateway, relay mode", tenant=_RELAY),
         *_rungs(),
         *_sessions(),
-        Orion(
-            name="orion-lean",
-            about="this gateway, performance = full, --reactor=orion",
-            tenant=_RELAY,
-            flags=("--performance=full",),
-            reactor="orion",
-        ),
         Orion(
             name="orion-tunnel",
             about="this gateway, tunnel mode: a stream",

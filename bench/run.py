@@ -24,7 +24,7 @@ T = TypeVar("T")
 SHORT = "rr-64,rr-16k,pipe-64,bulk-1m,fan-64,storm,idle"
 """The scenarios of a short run: what the others show lies between these."""
 
-DEFAULT_LEFT_OUT = {"orion-lean", "orion-tunnel", "autobahn"}
+DEFAULT_LEFT_OUT = {"orion-tunnel", "autobahn"}
 """Gateways that are measured only when they are named."""
 
 EPILOG = """\

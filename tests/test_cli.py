@@ -314,6 +314,6 @@ class VersionTests(CommandTestCase):
                 "data path: lean TLS",
                 "data path: light sockets",
                 "data path: rare collections of cycles",
-                "data path: lean reactor, in workers and by --reactor=orion",
+                "data path: lean reactor",
             ],
         )

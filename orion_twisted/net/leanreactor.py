@@ -5,14 +5,15 @@ Twisted's own sets up the context of a log line around each event, and looks at 
 anew before it is called. Here a read is a call; ends, and all but reads, go Twisted's own way.
 What is lost is the name of the connection in legacy log lines: ours carry theirs in fields.
 
-``twistd --reactor=orion`` installs it.
+A process that runs on Twisted's can go over to it (`take_over`); ``twistd --reactor=orion``
+installs it from the start.
 """
 
 from __future__ import annotations
 
 import errno
 import sys
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.epollreactor import EPOLLIN, EPollReactor
 from twisted.internet.main import installReactor
@@ -41,6 +42,9 @@ class LeanReactor(EPollReactor):
 
     def __init__(self) -> None:
         super().__init__()
+        self._get_pumps()
+
+    def _get_pumps(self) -> None:
         self.pumps = None if fast is None else fast.Pumps()
 
     def runUntilCurrent(self) -> None:
@@ -136,6 +140,18 @@ def why_not(reactor: object) -> str | None:
         if not hasattr(reactor, name):
             return f"EPollReactor has no {name}"
     return None
+
+
+def take_over(reactor: object) -> None:
+    """
+    Have a reactor of Twisted's run as a `LeanReactor` from its next turn on.
+
+    All that is registered with it stays: its class alone is another one. One that is not exactly
+    an ``EPollReactor`` was chosen by somebody, and one that lacks a name cannot: both are left.
+    """
+    if type(reactor) is EPollReactor and why_not(reactor) is None:
+        reactor.__class__ = LeanReactor
+        cast(LeanReactor, reactor)._get_pumps()
 
 
 def install() -> None:

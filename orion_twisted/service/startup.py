@@ -47,7 +47,7 @@ from orion_twisted.net.proxied import ProxiedFactory
 from orion_twisted.net.tls import CertificateTable
 from orion_twisted.service.dial_in import DialInPlaces
 from orion_twisted.service.gateway import Gateway, Listen, Spend
-from orion_twisted.service.performance import Pace, codec_of, steps
+from orion_twisted.service.performance import Pace, codec_of, hasten, steps
 from orion_twisted.service.reload import DialInFiles, Reload, TokenFiles, load_secrets
 from orion_twisted.service.workers import Supervisor
 from orion_twisted.web.admin import Counts, admin_site
@@ -106,8 +106,11 @@ def build(path: Path | None, flags: Mapping[str, object], reactor: Any) -> Gatew
     """
     raw = _read(path, flags)
     settings = load_settings(raw)
-    gateway = prepare(settings, reactor)
     workers = workers_of(settings)
+    if workers == 1:
+        # twistd has chosen a reactor before it knew the settings.
+        hasten(settings.performance, reactor)
+    gateway = prepare(settings, reactor)
     if workers == 1:
         return gateway
     _anchor(raw, Path.cwd())  # twistd may go elsewhere before the workers start

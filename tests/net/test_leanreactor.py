@@ -35,7 +35,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from orion_twisted.net import leanreactor
-from orion_twisted.net.leanreactor import EVENTS, LeanReactor, install, why_not
+from orion_twisted.net.leanreactor import EVENTS, LeanReactor, install, take_over, why_not
 from tests.certificates import empty_folder
 from tests.harness import REPOSITORY
 from tests.net.sockets import Loop, Recorder, reset
@@ -315,6 +315,79 @@ class InstallTests(SynchronousTestCase):
         self.assertIs(type(reactor), EPollReactor)
         self.assertIs(type(reactor).doIteration, EPollReactor.doPoll)
         log.warn.assert_called_once_with("the reactor is Twisted's own: {reason}", reason=text)
+
+
+class TakeOverTests(SynchronousTestCase):
+    """A reactor that runs already, or will, goes over to the lean loop."""
+
+    def loop_on(self, make: Callable[[], Any]) -> Loop:
+        loop = Loop(make)
+        self.addCleanup(loop.close)
+        return loop
+
+    def test_in_mid_run(self) -> None:
+        """Connections and calls that it has are its own afterwards."""
+        loop = self.loop_on(EPollReactor)
+        told: list[str] = []
+        loop.reactor.callLater(0, told.append, "before")
+        protocol = Recorder()
+        sock = loop.serve(protocol)
+        take_over(loop.reactor)
+        self.assertIsInstance(loop.reactor, LeanReactor)
+        loop.reactor.callLater(0, told.append, "after")
+        with patch.object(EPollReactor, "_doReadOrWrite", autospec=True) as stock:
+            sock.sendall(b"one")
+            loop.until(lambda: protocol.heard == b"one", "it is read")
+        stock.assert_not_called()
+        loop.until(lambda: told == ["before", "after"], "the calls are made")
+
+    def test_chosen(self) -> None:
+        """One that is another's class, or lacks something, stays what it is."""
+
+        class Theirs(EPollReactor):
+            """Somebody else's."""
+
+        theirs = self.loop_on(Theirs).reactor
+        take_over(theirs)
+        self.assertIs(type(theirs), Theirs)
+        stock = self.loop_on(EPollReactor).reactor
+        with patch.object(leanreactor, "why_not", lambda _: "it lacks something"):
+            take_over(stock)
+        self.assertIs(type(stock), EPollReactor)
+
+    def test_by_twistd(self) -> None:
+        """`twistd orion-bridge` runs on it above ``stock``, unless another one was chosen."""
+        program = (
+            "from twisted.application.reactors import installReactor\n"
+            "installReactor({reactor!r})\n"
+            "from twisted.internet import reactor\n"
+            "from orion_twisted.tap import Options, makeService\n"
+            "options = Options()\n"
+            "options.parseOptions(['--listen=tcp:0', '--backend=tcp:127.0.0.1:1',"
+            " '--performance={performance}'])\n"
+            "makeService(options)\n"
+            "print(type(reactor).__name__)"
+        )
+        for reactor, performance, kind in (
+            ("default", "full", "LeanReactor"),
+            ("default", "portable", "LeanReactor"),
+            ("default", "stock", "EPollReactor"),
+            ("orion", "full", "LeanReactor"),
+            ("poll", "full", "PollReactor"),
+        ):
+            told = subprocess.run(
+                [
+                    sys.executable,
+                    "-c",
+                    program.format(reactor=reactor, performance=performance),
+                ],
+                env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=True,
+            )
+            self.assertEqual(told.stdout.strip(), kind, (reactor, performance))
 
 
 class PumpsTests(SynchronousTestCase):

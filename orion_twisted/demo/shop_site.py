@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
 from http import HTTPStatus
@@ -252,7 +253,7 @@ def describe(visit: Visit | None) -> dict[str, Any]:
     return {"customer": visit.customer, "cart": cart}
 
 
-class Deed(Resource):
+class Deed(Resource, ABC):
     """
     Something that the shop's own page may have done, by POST.
 
@@ -275,9 +276,9 @@ class Deed(Resource):
             return refuse(request, HTTPStatus.FORBIDDEN)
         return self.do(request)
 
+    @abstractmethod
     def do(self, request: Request) -> bytes:
         """Do it, and return the answer."""
-        raise NotImplementedError
 
 
 class OrionToken(Deed):

@@ -1,67 +1,38 @@
 """
 The WebSocket to a browser: Autobahn does the protocol, an owner does the rest.
 
-Every option of Autobahn's server is set in `browser_factory`, in one call. What Autobahn would do
-differently from us is overridden here, with the reason beside it.
+A message comes in by `BrowserProtocol.dataReceived`, and goes out by `BrowserProtocol.send`. What
+a socket does besides is in the classes that it stands upon: signs of life
+(`orion_twisted.net.pings`), messages in pieces (`orion_twisted.net.fragments`), the end
+(`orion_twisted.net.closing`). Every option of Autobahn's server is set in `browser_factory`, in
+one call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 from typing import Protocol as Seam
 
-from attrs import define
-from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from autobahn.util import encode_truncate
+from autobahn.twisted.websocket import WebSocketServerFactory
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from autobahn.websocket.types import ConnectionRequest
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, ITCPTransport
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from orion_twisted.core.errors import CloseCode
 from orion_twisted.core.settings import Limits
+from orion_twisted.net.closing import FAILED_CLOSE_TIMEOUT
 from orion_twisted.net.deflate import BoundedDeflate, deflated_at_worst
-from orion_twisted.net.flow import Fullness, acknowledged
+from orion_twisted.net.flow import Fullness
+from orion_twisted.net.pings import LivelySocket
+from orion_twisted.net.timers import Seconds
 
-FAILED_CLOSE_TIMEOUT = 2.0
-"""Seconds that a browser which broke the protocol, or is closed for another of `FAULTS`, has to
-answer our close frame."""
-ORDERLY_CLOSE_TIMEOUT = 30.0
-"""Seconds that any other browser has to read what waits for it, and to answer our close frame."""
-FAULTS = frozenset(
-    {
-        CloseCode.UNSUPPORTED_DATA,
-        CloseCode.INVALID_PAYLOAD,
-        CloseCode.TOO_SLOW,
-        CloseCode.TOO_FAST,
-        CloseCode.SLOW_CONSUMER,
-        CloseCode.BAD_MESSAGE,
-        CloseCode.UNAUTHORIZED,
-        CloseCode.SUPERSEDED,
-    }
-)
-"""What a browser is closed for that would stall, or flood, on and on; or that is not there any
-more, since it has come back on another socket."""
-STALLED_CLOSE_TIMEOUT = 5.0
-"""Seconds that a dropped connection has to deliver its last bytes; then it is cut off."""
 FRAMES_A_TURN = 16
 """How many frames of one browser are taken before it is the others' turn, about 1 ms of work."""
-CALLS_A_TURN = 1000
-"""How many timers of sockets go off before it is the others' turn, such as those of pings."""
-MOST_OF_A_PING = 128
-"""Bytes that a ping takes on the wire, TLS included: a browser that has taken no more than that
-may be gone, and only its system be there."""
-MOST_PIECES = 64
-"""How many pieces of a message are kept apart, until they are put together: each takes 35 bytes
-and more beside what is in it, and there may be as many of them as bytes."""
 FIRST_CONTROL = 8
 """The opcodes of control frames begin here (RFC 6455 section 5.2)."""
-MAX_REASON = 123
-"""Bytes of a close reason (RFC 6455 section 5.5: a control frame holds 125)."""
 
 
 class BrowserOwner(Seam):
@@ -87,32 +58,20 @@ class BrowserOwner(Seam):
 
 
 @implementer(IPushProducer)
-class BrowserProtocol(WebSocketServerProtocol):
+class BrowserProtocol(LivelySocket):
     """Carry one socket's messages to and from its owner; decide nothing."""
 
-    _log = Logger()  # not `log`: Autobahn owns that name
     owner: BrowserOwner | None
     subprotocol: str | None
     factory: BrowserFactory
-    closeHandshakeTimeoutCall: Any
-    current_frame: Any
-    message_data: Any
-    message_data_total_length: int
-    frame_data: Any
     _perMessageCompress: Any
 
     # Of the class until they change: most sockets are idle most of the time.
-    _paused = False
     _delivering = False
     _resting: IDelayedCall | None = None
     _frames_left = FRAMES_A_TURN
     _messages = 0
     _unfinished: IDelayedCall | None = None
-    _closing = False
-    _full = False
-    _unanswered: bytes | None = None
-    _taken: int | None = None
-    _stalled: IDelayedCall | None = None
 
     def __init__(self, owner: BrowserOwner | None, subprotocol: str | None) -> None:
         super().__init__()
@@ -142,65 +101,9 @@ class BrowserProtocol(WebSocketServerProtocol):
             self.owner.browser_opened(self)
 
     def _tell_full(self, full: bool) -> None:
-        self._full = full
-        if not full and self._unanswered is not None:
-            payload, self._unanswered = self._unanswered, None
-            super().onPing(payload)
+        super()._tell_full(full)
         if self.owner is not None:
             self.owner.browser_full(full)
-
-    def onPing(self, payload: bytes) -> None:
-        if self._full:
-            # Who reads no pongs may still send pings: the last one alone is answered, once there
-            # is room (RFC 6455 section 5.5.3).
-            self._unanswered = payload
-        else:
-            super().onPing(payload)
-
-    def onMessageFrameBegin(self, length: int) -> None:
-        if not self._isMessageCompressed:
-            super().onMessageFrameBegin(length)
-            return
-        # Not counted before it is here, and then as what it inflates to: else a message close to
-        # the limit would be too large, or not, by how its bytes are cut.
-        super().onMessageFrameBegin(0)
-        most = deflated_at_worst(self.maxMessagePayloadSize)
-        if length > most and not self.failedByMe:
-            self._max_message_size_exceeded(length, most, "a frame is too large")
-
-    def onFrameData(self, payload: bytes) -> bool | None:
-        if self._drops_data:
-            return None
-        if self.current_frame.opcode <= 7 and self._isMessageCompressed:
-            self.message_data_total_length += len(payload)  # which Autobahn takes off again
-        return cast("bool | None", super().onFrameData(payload))
-
-    def onFrameEnd(self) -> bool | None:
-        if not self._drops_data:
-            return cast("bool | None", super().onFrameEnd())
-        if self.current_frame.fin:
-            self.inside_message = False
-            self.message_data = None
-        self.frame_data = None
-        self.current_frame = None
-        return None
-
-    @property
-    def _drops_data(self) -> bool:
-        """
-        Whether this is a data frame after the end has begun on our side.
-
-        Autobahn would inflate it, and keep what it then cannot go on with.
-        """
-        return (self._closing or self.failedByMe) and bool(self.current_frame.opcode <= 7)
-
-    def onMessageFrameData(self, payload: bytes) -> None:
-        super().onMessageFrameData(payload)
-        _put_together(self.frame_data)
-
-    def onMessageFrame(self, payload: list[bytes]) -> None:
-        super().onMessageFrame(payload)
-        _put_together(self.message_data)
 
     def dataReceived(self, data: bytes) -> None:
         if self.state == self.STATE_CLOSED:
@@ -265,62 +168,10 @@ class BrowserProtocol(WebSocketServerProtocol):
             owner.browser_lost(1005 if code is None else code, reason or "")
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        for call in (self._stalled, self._resting, self._unfinished):
+        for call in (self._resting, self._unfinished):
             if call is not None and call.active():
                 call.cancel()
         super().connectionLost(reason)
-        self.is_closed = None  # Autobahn's Deferred has fired with ourselves: a cycle
-        if self.closeHandshakeTimeoutCall is not None:
-            self.closeHandshakeTimeoutCall.cancel()  # the one timer that Autobahn forgets
-            self.closeHandshakeTimeoutCall = None
-
-    def failHandshake(
-        self, reason: str, code: int = 400, responseHeaders: list[tuple[str, str]] | None = None
-    ) -> None:
-        # The gate has checked the request, so this is reached by a bad extension offer alone.
-        # Autobahn's own answer would carry the offer back in its status line, without framing.
-        self._log.warn("refusing the handshake of {peer}: {reason}", peer=self.peer, reason=reason)
-        self.wasNotCleanReason = reason
-        self.sendData(
-            b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n"
-            b"Connection: close\r\n\r\nBad Request\n"
-        )
-        self.dropConnection(abort=False)
-
-    def dropConnection(self, abort: bool = False) -> None:
-        # Once both close frames are out Autobahn cuts the connection with a reset, which can
-        # overtake our close frame: an orderly end is enough.
-        abort = abort and not self.wasClean
-        if not abort and self._stalled is None:
-            # TLS waits without end for the peer's close_notify, TCP for its acknowledgements.
-            self._stalled = self.factory.reactor.callLater(STALLED_CLOSE_TIMEOUT, self._cut)
-        super().dropConnection(abort=abort)
-
-    def sendPing(self, payload: bytes | None = None) -> None:
-        self._taken = acknowledged(self.transport)
-        super().sendPing(payload)
-
-    def onAutoPingTimeout(self) -> None:
-        # The ping stands behind what is waiting to be sent, and the pong behind what we do not
-        # read: whoever still takes something is not gone.
-        before, self._taken = self._taken, acknowledged(self.transport)
-        taken = None if before is None or self._taken is None else self._taken - before
-        if self._closing:
-            # The closing handshake has its own time, and no ping has gone out in it.
-            self.autoPingTimeoutCall = None
-        elif self._paused and taken != 0:
-            # We are the ones who do not read. Ask its system at least, by the same ping.
-            self.sendPing(self.autoPingPending)
-            self._wait_for_pong()
-        elif taken is not None and taken > MOST_OF_A_PING:
-            self._wait_for_pong()
-        else:
-            super().onAutoPingTimeout()
-
-    def _wait_for_pong(self) -> None:
-        self.autoPingTimeoutCall = self.factory.reactor.callLater(
-            self.autoPingTimeout, self.onAutoPingTimeout
-        )
 
     def processData(self) -> bool:
         # One read can hold thousands of frames, each inflating to the limit: while paused they
@@ -346,20 +197,7 @@ class BrowserProtocol(WebSocketServerProtocol):
             if not self._paused and self._resting is None:
                 self.transport.resumeProducing()
 
-    def _cut(self) -> None:
-        self.transport.abortConnection()
-
     # From the owner
-
-    @property
-    def may_send(self) -> bool:
-        """Whether what is sent now goes out: not once either side has begun to close."""
-        return bool(self.state == self.STATE_OPEN)
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether the other side has broken RFC 6455, or a limit, and was closed for it."""
-        return bool(self.failedByMe)
 
     def allow(self, max_message: int) -> None:
         """Take messages of another size from now on, in bytes."""
@@ -379,22 +217,6 @@ class BrowserProtocol(WebSocketServerProtocol):
         """Say whether a payload that does not compress might become larger than the limit."""
         limit: int = self.maxMessagePayloadSize
         return deflated_at_worst(len(payload)) > limit
-
-    def close(self, code: CloseCode, reason: str) -> None:
-        """Begin the closing handshake; messages that still arrive are dropped."""
-        if self.state == self.STATE_OPEN:
-            self._closing = True
-            if code not in FAULTS:
-                self.closeHandshakeTimeout = ORDERLY_CLOSE_TIMEOUT
-            # Not `sendClose`: it would refuse 1001 and 1011.
-            text = encode_truncate(reason, MAX_REASON)
-            self.sendCloseFrame(int(code), text, isReply=False)
-            self.resumeProducing()  # the browser's close frame has to be read
-
-    def abort(self) -> None:
-        """Cut the connection off, closing handshake or not."""
-        self.dropConnection(abort=True)
-        self._cut()  # even if the end has begun, for which Autobahn would wait
 
     def pauseProducing(self) -> None:
         if not self._paused and self.state == self.STATE_OPEN:
@@ -422,14 +244,6 @@ class BrowserProtocol(WebSocketServerProtocol):
 
     def stopProducing(self) -> None:
         self.close(CloseCode.GOING_AWAY, "")
-
-
-def _put_together(pieces: Any) -> None:
-    """Join the pieces of a message if they are very many; the cost is linear in its bytes."""
-    if len(pieces) > MOST_PIECES:
-        whole = pieces[0] if isinstance(pieces[0], bytearray) else bytearray(pieces[0])
-        whole += b"".join(pieces[1:])
-        pieces[:] = [whole]
 
 
 class BrowserFactory(WebSocketServerFactory):
@@ -463,7 +277,7 @@ def browser_factory(
     """
     factory = BrowserFactory(server="", reactor=reactor)
     factory.message_time = limits.message_time
-    factory._batched_timer = _Seconds(reactor)
+    factory._batched_timer = Seconds(reactor)
     factory.setProtocolOptions(
         versions=[13],
         webStatus=False,
@@ -491,70 +305,6 @@ def browser_factory(
         trustXForwardedFor=0,
     )
     return factory
-
-
-class _Seconds:
-    """
-    Autobahn's timers: those that are due within one second go off together, at its end.
-
-    Its own hold more for each of them, look through all others of a second to cancel one, and go
-    off up to a second early: with a ping timeout of half a second it would be over before the
-    ping is out.
-
-    Args:
-        reactor: whose time it is.
-    """
-
-    _log = Logger()
-
-    def __init__(self, reactor: IReactorTime) -> None:
-        self._reactor = reactor
-        self._due: dict[int, tuple[IDelayedCall, dict[_Call, None]]] = {}
-
-    def call_later(self, delay: float, function: Callable[[], object]) -> _Call:
-        """Have a function called in so many seconds, or up to one second later."""
-        now = self._reactor.seconds()
-        second = int(now + delay) + 1
-        if second not in self._due:
-            timer = self._reactor.callLater(second - now, self._go_off, second)
-            self._due[second] = timer, {}
-        call = _Call(self, second, function)
-        self._due[second][1][call] = None
-        return call
-
-    def cancel(self, second: int, call: _Call) -> None:
-        """Forget a call, if it is still to come."""
-        timer, calls = self._due.get(second, (None, {}))
-        calls.pop(call, None)
-        if timer is not None and not calls:
-            del self._due[second]
-            if timer.active():
-                timer.cancel()
-
-    def _go_off(self, second: int) -> None:
-        _, calls = self._due[second]
-        for call in list(calls)[:CALLS_A_TURN]:
-            if call in calls:  # else one before it has cancelled it
-                del calls[call]
-                try:
-                    call.function()
-                except Exception:
-                    self._log.failure("bug in a timer of a socket")
-        self._due.pop(second, None)
-        if calls:
-            self._due[second] = self._reactor.callLater(0, self._go_off, second), calls
-
-
-@define(eq=False, weakref_slot=False)
-class _Call:
-    """A call that is to come; Autobahn cancels it."""
-
-    _timers: _Seconds
-    _second: int
-    function: Callable[[], object]
-
-    def cancel(self) -> None:
-        self._timers.cancel(self._second, self)
 
 
 def _accept_nothing(offers: list[Any]) -> None:

@@ -37,17 +37,19 @@ from orion_twisted.core.errors import CloseCode
 from orion_twisted.core.handshake import Upgrade, upgrade_request
 from orion_twisted.core.settings import Limits, Tenant
 from orion_twisted.net.browser import (
-    CALLS_A_TURN,
-    FAILED_CLOSE_TIMEOUT,
     FRAMES_A_TURN,
-    MAX_REASON,
-    MOST_PIECES,
-    ORDERLY_CLOSE_TIMEOUT,
-    STALLED_CLOSE_TIMEOUT,
     BrowserFactory,
     BrowserProtocol,
     browser_factory,
 )
+from orion_twisted.net.closing import (
+    FAILED_CLOSE_TIMEOUT,
+    MAX_REASON,
+    ORDERLY_CLOSE_TIMEOUT,
+    STALLED_CLOSE_TIMEOUT,
+)
+from orion_twisted.net.fragments import MOST_PIECES
+from orion_twisted.net.timers import CALLS_A_TURN
 from tests.certificates import issue
 from tests.transports import Pipe, carry, pending
 

@@ -12,7 +12,8 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from orion_twisted.core.errors import CloseCode
-from orion_twisted.net.browser import FAILED_CLOSE_TIMEOUT, FRAMES_A_TURN
+from orion_twisted.net.browser import FRAMES_A_TURN
+from orion_twisted.net.closing import FAILED_CLOSE_TIMEOUT
 from orion_twisted.net.links import PAYLOADS_A_TURN, Loss
 from tests.net.test_backend import LinkTestCase, TLSTestCase, frame
 from tests.net.test_browser import BrowserTestCase, client_frame

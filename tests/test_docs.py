@@ -41,7 +41,7 @@ from orion_twisted.core.settings import (
     Tenant,
     TenantLimits,
 )
-from orion_twisted.service.gateway import full
+from orion_twisted.service.browser_door import full
 from orion_twisted.service.startup import read_settings
 from orion_twisted.tap import Options
 from tests.browser import Browser

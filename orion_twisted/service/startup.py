@@ -46,7 +46,8 @@ from orion_twisted.net.listening import hold, inherited
 from orion_twisted.net.proxied import ProxiedFactory
 from orion_twisted.net.tls import CertificateTable
 from orion_twisted.service.dial_in import DialInPlaces
-from orion_twisted.service.gateway import Gateway, Listen, Spend
+from orion_twisted.service.gateway import Gateway, Listen
+from orion_twisted.service.identities import Spend
 from orion_twisted.service.performance import Pace, codec_of, hasten, steps
 from orion_twisted.service.reload import DialInFiles, Reload, TokenFiles, load_secrets
 from orion_twisted.service.workers import Supervisor

@@ -408,7 +408,7 @@ class GatewayTests(SynchronousTestCase):
         ):
             node = self.node()
             self.visit(node, "", header=header)
-            (gate,) = node.gateway._gates
+            (gate,) = node.gateway._door._gates
             self.assertEqual(gate.address, address)
 
 
@@ -431,7 +431,7 @@ class TlsTests(CertificateFolderTestCase):
             client.set_connect_state()
             client.set_tlsext_host_name(b"shop.example")
             self.shake_hands(client, node, wire, header)
-            (gate,) = node.gateway._gates
+            (gate,) = node.gateway._door._gates
             self.assertEqual(gate.address, address)
             client.send(b"GET /nothing HTTP/1.1\r\nHost: shop.example\r\n\r\n")
             self.carry(client, node, wire)

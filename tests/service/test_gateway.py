@@ -29,7 +29,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from orion_twisted.core.admission import Full
 from orion_twisted.core.settings import Limits, Settings, Tenant, TenantLimits
-from orion_twisted.service.gateway import Gateway, full
+from orion_twisted.service.browser_door import full
+from orion_twisted.service.gateway import Gateway
 from orion_twisted.web.gate import STALLED_CLOSE_TIMEOUT
 from tests.service.fakes import Backend
 from tests.transports import Pipe
@@ -221,11 +222,11 @@ class Node:
     def left_over(self) -> dict[str, int]:
         """What the gateway still keeps, by name; nothing once everybody has gone."""
         kept = {
-            "handshakes": len(self.gateway._handshakes),
-            "places": len(self.gateway._places),
-            "places of": len(self.gateway._place_of),
-            "gates": len(self.gateway._gates),
-            "bridges": len(self.gateway._bridges),
+            "handshakes": len(self.gateway._door._handshakes),
+            "places": len(self.gateway._door._places),
+            "places of": len(self.gateway._door._place_of),
+            "gates": len(self.gateway._door._gates),
+            "bridges": len(self.gateway._door._browsers),
             "timers": len(self.clock.getDelayedCalls()),
         }
         return {name: count for name, count in kept.items() if count}
@@ -466,7 +467,7 @@ class PagePlacesTests(GatewayTestCase):
         self.assertEqual([self.ask_for_a_page(node, visitor) for _ in range(3)], [200, 200, 200])
         self.assertEqual(self.ask_for_a_page(node, node.visitor()), 503)
         visitor.vanish()
-        self.assertEqual(len(node.gateway._places), 0)
+        self.assertEqual(len(node.gateway._door._places), 0)
 
     def test_from_a_page_to_a_websocket(self) -> None:
         """A connection that has served a page may become a WebSocket, and keeps its one place."""
@@ -476,16 +477,16 @@ class PagePlacesTests(GatewayTestCase):
         visitor.upgrade()
         node.backend.accept()
         node.turn()
-        self.assertEqual((visitor.status, len(node.gateway._places)), (101, 1))
+        self.assertEqual((visitor.status, len(node.gateway._door._places)), (101, 1))
         visitor.vanish()
-        self.assertEqual(len(node.gateway._places), 0)
+        self.assertEqual(len(node.gateway._door._places), 0)
 
     def test_another_tenants_place(self) -> None:
         """A connection that asks one tenant, and then another, has its place with the last."""
         node = self.node(self.home, evolve(EDITOR, limits=TenantLimits(connections=1)))
         visitor = node.visitor()
         self.ask_for_a_page(node, visitor)
-        places = node.gateway._places
+        places = node.gateway._door._places
         self.assertEqual((places.of_tenant("shop"), places.of_tenant("editor")), (1, 0))
         visitor.upgrade(EDITOR.path, "editor.example")
         self.assertEqual((places.of_tenant("shop"), places.of_tenant("editor")), (0, 1))
@@ -501,7 +502,7 @@ class PagePlacesTests(GatewayTestCase):
         self.ask_for_a_page(node, visitor)
         visitor.upgrade(EDITOR.path, "editor.example")
         self.assertEqual((visitor.status, node.refused("tenant_full")), (503, 1))
-        self.assertEqual(node.gateway._places.of_tenant("shop"), 0)
+        self.assertEqual(node.gateway._door._places.of_tenant("shop"), 0)
 
     def test_a_page_under_way_is_finished(self) -> None:
         """A gateway that drains finishes the page that it is sending, and then closes."""
@@ -566,7 +567,7 @@ class HandshakesTests(GatewayTestCase):
         second.wire.breaks()
         first.vanish()
         self.assertTrue(third.wire.reading)
-        self.assertEqual(len(node.gateway._handshakes), 1)
+        self.assertEqual(len(node.gateway._door._handshakes), 1)
 
     def test_everybody_too_slow(self) -> None:
         """A line of connections that never say anything is gone after ``handshake`` seconds."""
@@ -813,15 +814,15 @@ class GatewayMachine(RuleBasedStateMachine):
 
     @invariant()
     def limits_hold(self) -> None:
-        assert len(self.node.gateway._places) <= self.most
+        assert len(self.node.gateway._door._places) <= self.most
         inside = sum(each.status == 101 and not each.gone for each in self.node.visitors)
         assert inside <= self.most
 
     @invariant()
     def places_are_somebodys(self) -> None:
         gateway = self.node.gateway
-        assert len(gateway._places) == len(gateway._place_of)
-        assert set(gateway._place_of) <= gateway._gates | gateway._bridges
+        assert len(gateway._door._places) == len(gateway._door._place_of)
+        assert set(gateway._door._place_of) <= gateway._door._gates | gateway._door._browsers
 
     def teardown(self) -> None:
         self.stops.append(self.node.stop())

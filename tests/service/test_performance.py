@@ -112,7 +112,7 @@ class InUseTests(SynchronousTestCase):
         return self.browser_of(gateway), self.links[0]
 
     def browser_of(self, gateway: Gateway) -> Any:
-        (end,) = gateway._bridges
+        (end,) = gateway._door._browsers
         return end._browser
 
     def test_stock(self) -> None:

@@ -401,7 +401,7 @@ class MessageTests(SecureTestCase):
         """A message is an answer to a ping that waits, and pings and pongs go on as ever."""
         self.serve()
         browser = self.enter()
-        (end,) = self.gateway._bridges
+        (end,) = self.gateway._door._browsers
         there: Any = end._browser  # type: ignore[attr-defined]
         there._sendAutoPing()
         self.assertIsNotNone(there.autoPingTimeoutCall)
@@ -484,7 +484,7 @@ class StreamTests(SecureTestCase):
         is_cut_off = browser.ended and b"\x88" not in browser.heard
         found = bytes(self.engine.heard), bytes(browser.heard), is_cut_off
         reset(browser.socket)
-        self.loop.until(lambda: not self.gateway._bridges, "it is gone")
+        self.loop.until(lambda: not self.gateway._door._browsers, "it is gone")
         return found
 
     def cuts(self, stream: bytes) -> Iterator[list[bytes]]:
@@ -674,7 +674,7 @@ class EndTests(SecureTestCase):
 
     def gone(self) -> None:
         """Wait until nothing is left of the browser; nothing may have been logged as a bug."""
-        self.loop.until(lambda: not self.gateway._bridges, "the browser is gone")
+        self.loop.until(lambda: not self.gateway._door._browsers, "the browser is gone")
         self.loop.until(lambda: self.engine.lost, "the link is gone")
         self.assertEqual(self.flushLoggedErrors(), [])
         self.assertIsNone(self.joint.upwards())
@@ -729,7 +729,7 @@ class EndTests(SecureTestCase):
         """Once we have begun to close, nothing is carried any more, either way."""
         self.serve()
         browser = self.enter()
-        (end,) = self.gateway._bridges
+        (end,) = self.gateway._door._browsers
         browser.say(client_frame(TEXT, b"too late"))
         self.engine.say(b"too late")
         end.drain(1)
@@ -745,7 +745,7 @@ class EndTests(SecureTestCase):
         self.serve()
         for wait in (0.0, 0.001, 0.004):
             browser = self.enter()
-            (end,) = self.gateway._bridges
+            (end,) = self.gateway._door._browsers
             self.loop.reactor.callLater(wait, end.drain, 1)
             for _ in range(12):
                 self.engine.say(b"still there")
@@ -979,7 +979,7 @@ class SessionTests(SessionTestCase):
         """A message is an answer to a ping that waits, and pings and pongs go on as ever."""
         self.serve()
         browser = self.enter()
-        (end,) = self.gateway._bridges
+        (end,) = self.gateway._door._browsers
         there: Any = end._browser  # type: ignore[attr-defined]
         there._sendAutoPing()
         self.assertIsNotNone(there.autoPingTimeoutCall)
@@ -1143,7 +1143,7 @@ class SessionEndTests(SessionTestCase):
 
     def gone(self, taps: list[Tap]) -> None:
         """Wait until nothing is left of the browser; nothing may have been logged as a bug."""
-        self.loop.until(lambda: not self.gateway._bridges, "the browser is gone")
+        self.loop.until(lambda: not self.gateway._door._browsers, "the browser is gone")
         self.loop.until(lambda: self.engine.lost, "the link is gone")
         self.loop.until(lambda: _is_over(taps), "and its taps")
         self.assertEqual(self.flushLoggedErrors(), [])
@@ -1201,7 +1201,7 @@ class SessionEndTests(SessionTestCase):
         self.serve()
         browser = self.enter()
         taps = list(self.taps)
-        (end,) = self.gateway._bridges
+        (end,) = self.gateway._door._browsers
         browser.say(client_frame(TEXT, question(1)))
         self.engine.say(b"too late")
         end.close(CloseCode.GOING_AWAY, "draining")

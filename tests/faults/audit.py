@@ -13,6 +13,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
 from tests.faults.books import Message
+from tests.faults.browsers import HEARTBEAT
+from tests.faults.doors import CLOSE_WITHIN
 from tests.faults.evidence import Arrival, Evidence
 
 NOT_DONE = frozenset({"EXPIRED", "BACKEND_DOWN", "BAD_MESSAGE", "REUSED_ID"})
@@ -43,6 +45,19 @@ def without_outcome(evidence: Evidence) -> Iterator[str]:
     for message in evidence.messages.values():
         if message.outcome is None and not message.lost_with:
             yield f"{message.order.id} ({message.order.do}) has no outcome"
+
+
+def pings_unanswered(evidence: Evidence) -> Iterator[str]:
+    """A browser whose socket carries what it sends gets its pongs in time."""
+    for book in evidence.books:
+        for at, port in book.unanswered:
+            # It has waited for the end of the socket, too, before it noted that.
+            held_up = evidence.held_up(port, at - HEARTBEAT - CLOSE_WITHIN, at)
+            if held_up + evidence.slack < HEARTBEAT - IN_TIME:
+                yield (
+                    f"browser {book.name}: a ping was not answered within {HEARTBEAT} s, on a"
+                    f" socket that was held up for {held_up:.2f} s"
+                )
 
 
 def sent_twice(evidence: Evidence) -> Iterator[str]:
@@ -131,31 +146,33 @@ def out_of_order(evidence: Evidence) -> Iterator[str]:
         if message is not None:
             for arrival in arrivals:
                 by_session[message.session].append((arrival, message))
-    for session, found in by_session.items():
+    for found in by_session.values():
         found.sort(key=lambda each: each[0].at)
-        yield from _out_of_order(session, found)
+        yield from _out_of_order(found)
 
 
-def _out_of_order(session: str, found: list[tuple[Arrival, Message]]) -> Iterator[str]:
-    on_link: dict[str, int] = {}
-    highest, first = 0, None
+def _out_of_order(found: list[tuple[Arrival, Message]]) -> Iterator[str]:
+    on_link: dict[str, Message] = {}
+    highest: tuple[Arrival, Message] | None = None
     for arrival, message in found:
-        n = message.n
-        if n <= on_link.get(arrival.link, 0):
-            yield f"{session}: {n} came after {on_link[arrival.link]}, both on {arrival.link}"
-        on_link[arrival.link] = n
+        n, id_ = message.n, message.order.id
+        before = on_link.get(arrival.link)
+        if before is not None and n <= before.n:
+            yield f"{id_} came after {before.order.id}, both on {arrival.link}"
+        on_link[arrival.link] = message
         # What is read from a link that the gateway has given up already has no place in time.
         if arrival.late:
             continue
-        if first is not None and n < highest and not message.wish.is_safe:
+        if highest is not None and n < highest[1].n and not message.wish.is_safe:
             kind = "request" if message.wish.wants_result else "notification"
             ended = "nothing" if message.outcome is None else message.outcome.name
             yield (
-                f"{session}: {kind} {n}, which ended as {ended}, came on {arrival.link}"
-                f" {arrival.at - first.at:.2f} s after {highest} on {first.link}"
+                f"{id_}, a {kind} which ended as {ended}, came on {arrival.link}"
+                f" {arrival.at - highest[0].at:.2f} s after {highest[1].order.id}"
+                f" on {highest[0].link}"
             )
-        if n > highest:
-            highest, first = n, arrival
+        if highest is None or n > highest[1].n:
+            highest = arrival, message
 
 
 def keys_wrong(evidence: Evidence) -> Iterator[str]:
@@ -201,6 +218,7 @@ def pushes_lost(evidence: Evidence) -> Iterator[str]:
 CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     complaints,
     without_outcome,
+    pings_unanswered,
     strange,
     sent_twice,
     told_untruly,

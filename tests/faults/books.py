@@ -6,6 +6,7 @@ Instants are seconds of the system's monotonic clock, as in the ledgers of the e
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 from attrs import Factory, define, frozen
@@ -131,7 +132,10 @@ class Book:
         messages: all that it handed over, in order.
         sessions: all that it had, in order.
         sockets: from when to when it had each of its sockets; the last may not have ended.
+        ports: likewise, and its own port of each, whether the gateway has let it in or not.
+        unanswered: when it gave a socket up that did not answer a ping, and that one's own port.
         complaints: each broken rule that it noticed, in words.
+        complained: when it noticed each of them.
         seen: how often things were seen that are no outcome: resumes, repeats, close codes.
     """
 
@@ -139,11 +143,15 @@ class Book:
     messages: list[Message] = Factory(list)
     sessions: list[Session] = Factory(list)
     sockets: list[tuple[float, float]] = Factory(list)
+    ports: list[tuple[float, float, int]] = Factory(list)
+    unanswered: list[tuple[float, int]] = Factory(list)
     complaints: list[str] = Factory(list)
+    complained: list[float] = Factory(list)
     seen: Counter[str] = Factory(Counter)
 
     def complain(self, text: str) -> None:
         self.complaints.append(f"browser {self.name}: {text}")
+        self.complained.append(time.monotonic())
 
     def had_socket(self, start: float, end: float) -> bool:
         """Say whether it had one and the same socket from one instant to another."""

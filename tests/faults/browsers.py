@@ -25,6 +25,7 @@ from typing import ClassVar
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.frames import CloseCode
 
 from tests.faults.books import Book, Message, Wish
 from tests.faults.doors import Door
@@ -35,6 +36,9 @@ COME_BACK_WITHIN = 0.2
 
 HEARTBEAT = 1.5
 """Seconds between two pings, and after which a socket that does not answer is given up."""
+
+NO_PONG = (CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
+"""What the `websockets` library says where a socket does not answer: no word of the gateway."""
 
 
 class Browser(ABC):
@@ -176,6 +180,7 @@ class Browser(ABC):
 
     async def _live(self, socket: ClientConnection) -> None:
         self._socket = socket
+        began, port = time.monotonic(), socket.local_address[1]
         writer: asyncio.Task[None] | None = None
         try:
             await self._attach(socket)
@@ -187,8 +192,7 @@ class Browser(ABC):
                 self._take(await socket.recv())
                 self._changed.set()
         except ConnectionClosed as error:
-            code = None if error.rcvd is None else error.rcvd.code
-            self.book.seen[f"closed with {code}"] += 1
+            self._note_close(error, port)
         finally:
             if writer is not None:
                 writer.cancel()
@@ -198,10 +202,23 @@ class Browser(ABC):
             socket.transport.abort()
             self._socket = None
             now = time.monotonic()
+            self.book.ports.append((began, now, port))
             if self.book.sockets:
                 since, until = self.book.sockets[-1]
                 self.book.sockets[-1] = since, min(until, now)
             self._detached(now)
+
+    def _note_close(self, error: ConnectionClosed, port: int) -> None:
+        """Write down how a socket has ended: the `websockets` library closes some by itself."""
+        sent, seen = error.sent, self.book.seen
+        if sent is None or error.rcvd_then_sent or sent.code == CloseCode.NORMAL_CLOSURE:
+            seen[f"closed with {None if error.rcvd is None else error.rcvd.code}"] += 1
+        elif (sent.code, sent.reason) == NO_PONG:
+            seen["gave up, unanswered"] += 1
+            self.book.unanswered.append((time.monotonic(), port))
+        else:
+            # It has read what is no WebSocket, or met a bug of its own.
+            self.book.complain(f"its socket was given up with {sent.code} {sent.reason!r}")
 
     async def _write(self, socket: ClientConnection) -> None:
         with suppress(ConnectionClosed):

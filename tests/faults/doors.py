@@ -8,6 +8,9 @@ from attrs import frozen
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+CLOSE_WITHIN = 1.0
+"""Seconds that a socket has to end in good order."""
+
 
 @frozen
 class Door:
@@ -46,7 +49,7 @@ class Door:
             max_queue=None,
             subprotocols=None if subprotocol is None else [Subprotocol(subprotocol)],
             open_timeout=5,
-            close_timeout=1,
+            close_timeout=CLOSE_WITHIN,
             ping_interval=heartbeat,
             ping_timeout=heartbeat,
         )

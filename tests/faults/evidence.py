@@ -116,6 +116,7 @@ class Evidence:
         books: of all browsers.
         events: of all engines, in any order.
         troubles: of the proxies between the gateway and the engines.
+        browser_troubles: of those between the browsers and the gateway.
         deadline: seconds that a message may take that says nothing of it.
         limit: bytes of the largest payload.
         pauses: from when to when the proxies carried nothing at all.
@@ -137,6 +138,7 @@ class Evidence:
     limit: int = 64 * 1024
     pauses: Sequence[tuple[float, float]] = ()
     slack: float = 0.0
+    browser_troubles: Sequence[Trouble] = ()
     messages: dict[str, Message] = field(init=False)
     links: dict[str, LinkLife] = field(init=False, factory=dict)
     arrivals: dict[str, list[Arrival]] = field(init=False)
@@ -221,6 +223,23 @@ class Evidence:
     def some_link_broke(self, since: float, until: float) -> bool:
         """Say whether any link ended, or was about to, between two instants."""
         return any(start <= until and end >= since for start, end in self._breaks)
+
+    def held_up(self, port: int, since: float, until: float) -> float:
+        """
+        Return for how many seconds nothing went on a browser's socket: all, if it was cut.
+
+        Args:
+            port: the browser's own.
+            since, until: between which instants.
+        """
+        spans = list(self.pauses)
+        for trouble in self.browser_troubles:
+            # Of its end the proxy knows by the browser itself.
+            if trouble.kind != "ended" and port in trouble.ports and trouble.start <= until:
+                if trouble.kind != "stall":
+                    return until - since
+                spans.append((trouble.start, trouble.end))
+        return sum(max(min(end, until) - max(start, since), 0.0) for start, end in spans)
 
     def _find_breaks(self) -> Iterator[tuple[float, float]]:
         """Yield between which instants the gateway has noticed that a link was gone."""

@@ -14,6 +14,7 @@ import asyncio
 import logging
 import random
 import secrets
+import shutil
 import signal
 import sys
 import tempfile
@@ -33,6 +34,7 @@ from tests.faults.process import EngineProcess
 from tests.faults.pulse import Pulse
 from tests.faults.schedule import Fault, faults, fingerprint
 from tests.faults.stage import SHAPES, Stage
+from tests.faults.story import Stories
 from tests.faults.wishes import wishes
 from tests.harness import MIB, make_certificates
 
@@ -50,6 +52,9 @@ MORE_WAKEUPS = 20
 
 PROGRESS_EVERY = 5.0
 """Seconds between two lines that say how far it is."""
+
+MOST_TOLD = 50
+"""How many of the things that must not be are told, at most."""
 
 BURST = 12
 """Messages that a browser hands over at once, at most."""
@@ -89,10 +94,12 @@ class Report:
     Attributes:
         lines: for people.
         wrong: everything that must not be.
+        stories: what happened around the first of those, by their lines.
     """
 
     lines: list[str] = Factory(list)
     wrong: list[str] = Factory(list)
+    stories: dict[str, list[str]] = Factory(dict)
 
 
 @frozen
@@ -146,8 +153,11 @@ class Soak:
             plan.deadline,
             pauses=pulse.pauses,
             slack=pulse.slowest,
+            browser_troubles=self._stage.browser_troubles,
         )
         report.wrong += audit(evidence)
+        stories = Stories(evidence)
+        report.stories = {line: stories.about(line) for line in report.wrong[:MOST_TOLD]}
         self._compare(before, after, report)
         count = len(self._faults)
         took = self._faults[-1].at if self._faults else 0.0
@@ -155,6 +165,7 @@ class Soak:
             f"seed       {plan.seed}, shape {plan.shape}; {plan.browsers} browsers,"
             f" {took:.0f} s, {count} faults, one every {1000 * took / max(count, 1):.0f} ms;"
             f" the first 50 are {fingerprint(plan.seed, self._stage.shape.places, 50)}",
+            f"began      at {stories.began():%H:%M:%S} UTC, which is second 0 of what happened",
             *tally(evidence),
             pulse.told(),
             *self._counted(),
@@ -341,18 +352,34 @@ class Soak:
 
 
 async def soak(plan: Plan, certificates: Path, say: Callable[[str], None]) -> Report:
-    """Run one soak; return how it ended."""
-    with tempfile.TemporaryDirectory(prefix="orion-") as folder:
+    """
+    Run one soak; return how it ended.
+
+    If that was not well, the gateway's log and the engines' ledgers are kept.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="orion-soak-"))
+    is_kept = True
+    try:
         stage = await asyncio.to_thread(
             Stage,
             SHAPES[plan.shape],
-            Path(folder),
+            folder,
             certificates,
             ttl=plan.ttl,
             deadline=plan.deadline,
         )
         async with stage:
-            return await Soak(plan, stage, say).run()
+            report = await Soak(plan, stage, say).run()
+        is_kept = bool(report.wrong)
+        if is_kept:
+            report.lines.append(f"kept       log and ledgers are in {folder}")
+    except asyncio.CancelledError:
+        is_kept = False
+        raise
+    finally:
+        if not is_kept:
+            shutil.rmtree(folder)
+    return report
 
 
 async def _until_told(plan: Plan, certificates: Path) -> Report:
@@ -381,7 +408,9 @@ def main() -> int:
         for shape in options.shapes or SHAPES:
             plan = Plan(shape, seed, options.browsers, options.messages, options.rate)
             report = asyncio.run(_until_told(plan, certificates))
-            print(*report.lines, *(f"WRONG      {each}" for each in report.wrong[:50]), sep="\n")
+            print(*report.lines, sep="\n")
+            for line in report.wrong[:MOST_TOLD]:
+                print(f"WRONG      {shape}: {line}", *report.stories.get(line, ()), sep="\n")
             print(f"{shape}: {len(report.wrong) or 'nothing'} wrong\n", flush=True)
             wrong += len(report.wrong)
     print(f"seed {seed}: {'the promise was kept' if not wrong else f'{wrong} wrong'}")

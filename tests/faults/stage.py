@@ -217,6 +217,11 @@ class Stage:
         """What was done to links."""
         return [trouble for proxy in self.link_proxies for trouble in proxy.troubles]
 
+    @property
+    def browser_troubles(self) -> list[Trouble]:
+        """What was done to browsers' sockets."""
+        return [trouble for proxy in self.browser_proxies for trouble in proxy.troubles]
+
     def events(self) -> list[Event]:
         """Return the ledgers of all engines."""
         return [event for engine in self.engines for event in engine.read_ledger()]

@@ -87,6 +87,24 @@ class AuditTests(TestCase):
         self.book.end(20.0, "its socket")
         self.assertEqual(self.found(), [])
 
+    def test_unanswered(self) -> None:
+        """A ping is answered in time on a socket that nothing holds up."""
+        self.book.unanswered = [(20.0, 4001)]
+        self.assert_found("browser 3: a ping was not answered", "held up for 0.00 s")
+        for trouble, count in (
+            (Trouble((4001, 2), "stall", 18.0, 19.2), 0),
+            (Trouble((4001, 2), "stall", 19.0, 19.4), 1),  # short
+            (Trouble((4001, 2), "stall", 15.0, 17.4), 1),  # long ago
+            (Trouble((4002, 2), "stall", 18.0, 19.2), 1),  # of another one
+            (Trouble((4001, 2), "half", 15.0, 15.0), 0),
+            (Trouble((4001, 2), "ended", 19.9, 19.9), 1),  # by the browser
+        ):
+            evidence = Evidence([self.book], self.events, browser_troubles=[trouble])
+            self.assertEqual(len(audit(evidence)), count, trouble)
+        for pauses, slack, count in ((((18.0, 19.2),), 0.0, 0), ((), 1.1, 0), ((), 0.5, 1)):
+            evidence = Evidence([self.book], self.events, pauses=pauses, slack=slack)
+            self.assertEqual(len(audit(evidence)), count)
+
     def test_delivered_twice(self) -> None:
         """What may not be repeated comes once, on whatever link."""
         self.handed()
@@ -232,7 +250,9 @@ class AuditTests(TestCase):
         self.got(2, 10.3)
         self.assertEqual(len(self.found()), 2)  # on the link, and in time
         self.events[-1]["link"] = "e1/2"
-        self.assert_found("3.1: request 2, which ended as result, came on e1/2 0.10 s after 3")
+        self.assert_found(
+            "3.1-2, a request which ended as result, came on e1/2 0.10 s after 3.1-3 on e1/1"
+        )
         self.events[-1]["late"] = True
         self.assertEqual(self.found(), [])
         self.events[-1]["late"] = False

@@ -115,6 +115,36 @@ class BrowserTests(IsolatedAsyncioTestCase):
         await browser.vanish()
         return browser.book.complaints
 
+    async def test_unanswered(self) -> None:
+        """A socket that answers no ping is given up; whether that is a fault is for the audit."""
+        ports: list[int] = []
+
+        async def talk(socket: ServerConnection) -> None:
+            ports.append(socket.remote_address[1])
+            socket.transport.pause_reading()
+            await socket.wait_closed()
+
+        door = Door(await self.run_script(talk), path="/")
+        browser = BrowserV1("1", door, heartbeat=0.05)
+        browser.start()
+        await browser.until(lambda: browser.book.unanswered, 5)
+        await browser.vanish()
+        self.assertEqual([port for _, port in browser.book.unanswered], ports[:1])
+        self.assertEqual(browser.book.complaints, [])
+
+    async def test_no_websocket(self) -> None:
+        """What is none of RFC 6455 is a broken rule, as is any end that a browser has to make."""
+
+        async def talk(socket: ServerConnection) -> None:
+            socket.transport.write(b"\xf1\x00")
+            await socket.wait_closed()
+
+        browser = BrowserV1("1", Door(await self.run_script(talk), path="/"))
+        browser.start()
+        await browser.until(lambda: browser.book.complaints, 5)
+        await browser.vanish()
+        self.assertIn("given up with 1002", browser.book.complaints[0])
+
     async def test_v1(self) -> None:
         """One answer for each number; what its socket takes along has none."""
 

@@ -358,19 +358,25 @@ def demo(
       orion-bridge demo --engine-port 7000 --only gateway
       orion-bridge demo --only shop
     """
+    from twisted.internet.error import CannotListenError
+
+    from orion_twisted.demo.documents import EngineError
     from orion_twisted.demo.run import Plan, run_check, run_demo, run_part
 
     if is_check:
         raise SystemExit(run_check())
     if shop_port is None:
         shop_port = port + 2 if port else 0
-    plan = Plan(folder, port, engine_port, shop_port, shop_host)
-    if only is None:
-        run_demo(plan)
-    elif engine_port == 0 and only != "shop":
+    if only not in (None, "shop") and engine_port == 0:
         raise click.UsageError(f"--only {only} needs --engine-port")
-    else:
-        run_part(only, plan)
+    plan = Plan(folder, port, engine_port, shop_port, shop_host)
+    try:
+        run_demo(plan) if only is None else run_part(only, plan)
+    except (ConfigError, CannotListenError) as error:
+        advice = "Is another demo running? --port, --shop-port and --engine-port name other ports."
+        raise click.ClickException(f"{error}\n{advice}") from None
+    except EngineError as error:
+        raise click.ClickException(f"{folder}: {error}") from None
 
 
 @main.command("version")

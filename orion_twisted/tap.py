@@ -7,7 +7,9 @@ named ``default``, which answers every host.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from twisted.application.service import IService
@@ -223,6 +225,8 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     Raises:
         SystemExit: they describe none; every mistake has been printed, and the status is 1.
     """
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _say_plainly
     if reactor is None:
         from twisted.internet import reactor
     try:
@@ -230,4 +234,23 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         return build(path, options.settings(), reactor)
     except ConfigError as error:
         # Not an exception: twistd would print a traceback around it.
-        raise SystemExit(f"orion-bridge: cannot start\n{error}") from None
+        raise SystemExit(_cannot_start(error)) from None
+
+
+def _cannot_start(error: ConfigError) -> str:
+    return f"orion-bridge: cannot start\n{error}"
+
+
+def _say_plainly(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    """
+    Print the exception that ends the process.
+
+    One that comes when twistd starts the service, as where a port is taken, has to be raised
+    through twistd, which takes the PID file away and tells the process that waits for a daemon.
+    """
+    if isinstance(error, ConfigError):
+        print(_cannot_start(error), file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)

@@ -443,6 +443,24 @@ class GatewayTestCase(unittest.TestCase):
         path.write_text(text)
         return path
 
+    def run_to_its_end(
+        self, command: Sequence[str], *, patience: float = PATIENCE
+    ) -> tuple[int, str]:
+        """Run a command in an empty folder; return its exit status, and all that it printed."""
+        done = subprocess.run(
+            command,
+            cwd=self.new_folder(),
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=patience,
+            text=True,
+            check=False,
+        )
+        self.assertNotIn("Traceback", done.stdout)
+        return done.returncode, done.stdout
+
     @classmethod
     def new_folder(cls) -> Path:
         """Return an empty folder, which goes with the class."""

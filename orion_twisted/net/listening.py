@@ -34,11 +34,13 @@ from attrs import evolve, field, frozen
 from twisted.internet import fdesc, tcp, unix
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import CannotListenError, ConnectionDone
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+from orion_twisted.core.problems import Problem
 
 SPREADS = sys.platform == "linux"
 """Whether the system spreads connections over the sockets of one port. Others have the option as
@@ -98,6 +100,39 @@ def hold(
     if failures:
         failures[0].raiseException()
     return held[0]
+
+
+def cannot_listen(path: str, error: Any) -> Problem:
+    """
+    Return what an operator is told of a place that cannot be had.
+
+    Args:
+        path: that of its setting.
+        error: Twisted's ``CannotListenError``.
+    """
+    why = getattr(error.socketError, "strerror", None) or str(error.socketError)
+    port = error.port.decode() if isinstance(error.port, bytes) else error.port
+    where = f"{error.interface or 'any'}:{port}" if error.interface is not None else port
+    return Problem(path, f"cannot listen on {where}: {why}")
+
+
+def occupy(
+    path: str, listening: Deferred[IListeningPort], take: Callable[[IListeningPort], None]
+) -> list[Problem]:
+    """
+    Take a port that has been asked for, or return what stands in the way.
+
+    Args:
+        path: that of its setting.
+        listening: the port, which is there or not when it is asked for.
+        take: is given it.
+    """
+    failures: list[Failure] = []
+    listening.addCallbacks(take, failures.append)
+    # Not raised from the errback: a Deferred would keep it, and the process run without a port.
+    for failure in failures:
+        failure.trap(CannotListenError)
+    return [cannot_listen(path, failure.value) for failure in failures]
 
 
 class _Nobody(Factory):

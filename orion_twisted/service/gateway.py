@@ -18,12 +18,13 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from orion_twisted import __version__
 from orion_twisted.core.counters import Counters
+from orion_twisted.core.problems import ConfigError, Problem
 from orion_twisted.core.report import Report
 from orion_twisted.core.settings import Settings
+from orion_twisted.net.listening import occupy
 from orion_twisted.net.tls import CertificateTable
 from orion_twisted.service.backends import SharedLinks
 from orion_twisted.service.browser_door import BrowserDoor
@@ -159,19 +160,19 @@ class Gateway(MultiService):
         Listen; called before privileges are dropped, so ports below 1024 can be had.
 
         Raises:
-            CannotListenError: a place is taken, or not for this user; the process does not start.
+            ConfigError: places are taken, or not for this user; with every one of them.
         """
+        problems: list[Problem] = []
         factory = GateFactory(self._build_gate)
-        failures: list[Failure] = []
-        for listen in self._listeners:
-            listen(factory).addCallbacks(self._listening, failures.append)
-        for listen in self._dial_in.listeners:
-            listen(DialInFactory(self.dial_ins)).addCallbacks(self._listening, failures.append)
+        for index, listen in enumerate(self._listeners):
+            problems += occupy(f"listen[{index}]", listen(factory), self._listening)
+        for index, listen in enumerate(self._dial_in.listeners):
+            door = DialInFactory(self.dial_ins)
+            problems += occupy(f"dial_in[{index}]", listen(door), self._listening)
         if self._admin is not None:
-            self._admin().addCallbacks(self._admin_ports.append, failures.append)
-        if failures:
-            # Not from the errback: a Deferred would keep it, and the process run without a port.
-            failures[0].raiseException()
+            problems += occupy("admin", self._admin(), self._admin_ports.append)
+        if problems:
+            raise ConfigError(problems)
 
     def _build_gate(self) -> HttpGate:
         return HttpGate(self._door, self._limits.header, self._limits.handshake, self._clock)

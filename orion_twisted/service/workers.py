@@ -23,7 +23,6 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.logger import Logger, LogLevel
-from twisted.python.failure import Failure
 
 from orion_twisted import __version__
 from orion_twisted.core.backoff import FIRST_WAIT, MOST_WAIT, Backoff
@@ -42,7 +41,7 @@ from orion_twisted.core.worker_wire import (
     Spent,
     Status,
 )
-from orion_twisted.net.listening import HeldSocket
+from orion_twisted.net.listening import HeldSocket, cannot_listen, occupy
 from orion_twisted.service.signals import OnSignal
 from orion_twisted.service.worker_process import Loss, WorkerProcess
 
@@ -140,14 +139,10 @@ class Supervisor(Service):
             try:
                 sockets.append(hold())
             except CannotListenError as error:
-                problems.append(_cannot_listen(f"listen[{index}]", error))
+                problems.append(cannot_listen(f"listen[{index}]", error))
         self._held = list(dict.fromkeys(each for group in sockets for each in group))
         if self._admin is not None:
-            failures: list[Failure] = []
-            self._admin().addCallbacks(self._admin_ports.append, failures.append)
-            for failure in failures:
-                failure.trap(CannotListenError)
-                problems.append(_cannot_listen("admin", failure.value))
+            problems += occupy("admin", self._admin(), self._admin_ports.append)
         if problems:
             raise ConfigError(problems)
         for post in self._posts:
@@ -316,13 +311,6 @@ class Supervisor(Service):
             self._reactor.seconds() - process.started,
             post.lost,
         )
-
-
-def _cannot_listen(path: str, error: Any) -> Problem:
-    why = getattr(error.socketError, "strerror", None) or str(error.socketError)
-    port = error.port.decode() if isinstance(error.port, bytes) else error.port
-    where = f"{error.interface or 'any'}:{port}" if error.interface is not None else port
-    return Problem(path, f"cannot listen on {where}: {why}")
 
 
 def _environment() -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import subprocess
+import socket
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,7 +22,6 @@ from tests.harness import (
     Door,
     GatewayTestCase,
     Process,
-    environment,
     eventually,
     free_port,
     needs_pages,
@@ -36,22 +35,24 @@ CHECK_TIMEOUT = 60
 class CheckTests(GatewayTestCase):
     def test_the_check_goes_well(self) -> None:
         """demo --check edits a document over wss, prints each step, and exits with 0."""
-        done = subprocess.run(
-            orion_bridge("demo", "--check"),
-            cwd=self.new_folder(),
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=CHECK_TIMEOUT,
-            text=True,
-            check=False,
-        )
-        self.assertEqual(done.returncode, 0, done.stdout)
-        steps = re.findall(r"^ok +[0-9.]+ ms", done.stdout, re.MULTILINE)
-        self.assertGreater(len(steps), 10, done.stdout)
-        self.assertNotIn("FAIL", done.stdout)
-        self.assertNotIn("Traceback", done.stdout)
+        command = orion_bridge("demo", "--check")
+        status, said = self.run_to_its_end(command, patience=CHECK_TIMEOUT)
+        self.assertEqual(status, 0, said)
+        steps = re.findall(r"^ok +[0-9.]+ ms", said, re.MULTILINE)
+        self.assertGreater(len(steps), 10, said)
+        self.assertNotIn("FAIL", said)
+
+    def test_a_port_that_is_taken(self) -> None:
+        """It says which, and what to do about it; the status is 1."""
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            for flag in ("--port", "--shop-port", "--engine-port"):
+                flags = {"--port": "0", "--shop-port": "0", "--engine-port": "0", flag: str(port)}
+                words = [word for pair in flags.items() for word in pair]
+                status, said = self.run_to_its_end(orion_bridge("demo", *words))
+                self.assertEqual(status, 1, said)
+                self.assertRegex(said, f"Error: .*127.0.0.1:{port}")
+                self.assertIn(f"{flag}", said.splitlines()[-1])
 
 
 EDITOR = "editor.localhost"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.request import urlopen
@@ -19,7 +18,6 @@ from tests.harness import (
     PATIENCE,
     Gateway,
     GatewayTestCase,
-    environment,
     eventually,
     free_port,
     orion_bridge,
@@ -69,19 +67,8 @@ COMPLAINTS = {
 class MistakeTests(GatewayTestCase):
     def run_in_folder(self, command: Sequence[str]) -> tuple[int, list[str]]:
         """Return a command's exit status and the lines it printed."""
-        done = subprocess.run(
-            command,
-            cwd=self.new_folder(),
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=PATIENCE,
-            text=True,
-            check=False,
-        )
-        self.assertNotIn("Traceback", done.stdout)
-        return done.returncode, done.stdout.splitlines()
+        status, said = self.run_to_its_end(command)
+        return status, said.splitlines()
 
     def start_in_folder(self, *flags: str) -> tuple[int, list[str]]:
         return self.run_in_folder([*twistd(), "-n", "--pidfile=", "orion-bridge", *flags])
@@ -158,26 +145,12 @@ class MistakeTests(GatewayTestCase):
     def test_a_port_that_is_taken(self) -> None:
         """A gateway that cannot listen does not run: it says where, and its status is not 0."""
         with Backend(echo) as other:
-            done = subprocess.run(
-                [
-                    *twistd(),
-                    "-n",
-                    "--pidfile=",
-                    "orion-bridge",
-                    f"--listen=tcp:{other.port}:interface=127.0.0.1",
-                    "--backend=tcp:127.0.0.1:7000",
-                ],
-                cwd=self.new_folder(),
-                env=environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=PATIENCE,
-                text=True,
-                check=False,
+            status, lines = self.start_in_folder(
+                f"--listen=tcp:{other.port}:interface=127.0.0.1",
+                "--backend=tcp:127.0.0.1:7000",
             )
-        self.assertNotEqual(done.returncode, 0)
-        self.assertIn(f"127.0.0.1:{other.port}", done.stdout)
+        self.assertNotEqual(status, 0)
+        self.assertIn(f"127.0.0.1:{other.port}", "".join(lines))
 
 
 class SamenessTests(GatewayTestCase):

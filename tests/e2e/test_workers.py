@@ -36,7 +36,6 @@ from tests.harness import (
     Gateway,
     GatewayTestCase,
     Process,
-    environment,
     eventually,
     free_port,
     twistd,
@@ -389,23 +388,15 @@ class SignalTests(WorkersTestCase):
 class PortTests(WorkersTestCase):
     def refused(self, *flags: str) -> str:
         """Return what a gateway says that cannot start: nothing of it may run."""
-        done = subprocess.run(
+        status, said = self.run_to_its_end(
             [
                 *(*twistd(), "-n", "--pidfile=", "orion-bridge", "--workers=2"),
                 *("--backend=tcp:127.0.0.1:7000", *flags),
-            ],
-            cwd=self.new_folder(),
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=PATIENCE,
-            text=True,
-            check=False,
+            ]
         )
-        self.assertEqual(done.returncode, 1, done.stdout)
-        self.assertNotIn("service.worker", done.stdout)
-        return done.stdout
+        self.assertEqual(status, 1, said)
+        self.assertNotIn("service.worker", said)
+        return said
 
     def test_taken(self) -> None:
         """A port that somebody has, and be it another such gateway, is named with its setting."""

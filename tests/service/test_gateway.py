@@ -28,6 +28,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from orion_twisted.core.admission import Full
+from orion_twisted.core.problems import ConfigError
 from orion_twisted.core.settings import Limits, Settings, Tenant, TenantLimits
 from orion_twisted.service.browser_door import full
 from orion_twisted.service.gateway import Gateway
@@ -725,7 +726,12 @@ class ListenTests(GatewayTestCase):
                 listeners.reverse()
             clock: Any = MemoryReactorClock()
             gateway = Gateway(Settings(), listeners, {}, clock)
-            self.assertRaises(CannotListenError, gateway.privilegedStartService)
+            failure = self.assertRaises(ConfigError, gateway.privilegedStartService)
+            self.assertEqual(
+                str(failure),
+                f"listen[{int(not first)}]: "
+                "cannot listen on 127.0.0.1:8889: Address already in use",
+            )
 
 
 class GatewayMachine(RuleBasedStateMachine):

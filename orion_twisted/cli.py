@@ -55,6 +55,10 @@ INSECURE = (
 FEW_DAYS = 21
 """Days left from which on a certificate is shown in yellow."""
 
+MOST_PORT = 65535
+PORT = click.IntRange(0, MOST_PORT)
+"""The type of a flag for a port; 0 is a free one."""
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
@@ -312,9 +316,11 @@ def _show_finding(finding: Finding) -> None:
 
 
 @main.command()
-@click.option("--port", default=8889, show_default=True, help="Port of https and wss.")
-@click.option("--shop-port", type=int, help="Port of the shop; if none is given, PORT + 2.")
-@click.option("--engine-port", default=0, help="Port of the engine; if none is given, a free one.")
+@click.option("--port", type=PORT, default=8889, show_default=True, help="Port of https and wss.")
+@click.option("--shop-port", type=PORT, help="Port of the shop; if none is given, PORT + 2.")
+@click.option(
+    "--engine-port", type=PORT, default=0, help="Port of the engine; if none is given, a free one."
+)
 @click.option(
     "--folder",
     type=click.Path(path_type=Path),
@@ -366,7 +372,7 @@ def demo(
     if is_check:
         raise SystemExit(run_check())
     if shop_port is None:
-        shop_port = port + 2 if port else 0
+        shop_port = port + 2 if 0 < port < MOST_PORT - 1 else 0
     if only not in (None, "shop") and engine_port == 0:
         raise click.UsageError(f"--only {only} needs --engine-port")
     plan = Plan(folder, port, engine_port, shop_port, shop_host)
@@ -375,7 +381,7 @@ def demo(
     except (ConfigError, CannotListenError) as error:
         advice = "Is another demo running? --port, --shop-port and --engine-port name other ports."
         raise click.ClickException(f"{error}\n{advice}") from None
-    except EngineError as error:
+    except (EngineError, OSError) as error:
         raise click.ClickException(f"{folder}: {error}") from None
 
 

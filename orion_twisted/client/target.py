@@ -63,7 +63,7 @@ def parse_url(url: str) -> Target:
     """
     parts = urlsplit(url)
     if parts.scheme not in DEFAULT_PORTS:
-        raise ValueError(f"a WebSocket's URL begins with wss:// or ws://, not {parts.scheme!r}")
+        raise ValueError("a WebSocket's URL begins with wss:// or ws://")
     if parts.fragment or parts.username is not None or parts.password is not None:
         raise ValueError("a WebSocket's URL has no fragment and no user in it")
     host = normalise(parts.hostname or "")

@@ -52,7 +52,21 @@ class CheckTests(GatewayTestCase):
                 status, said = self.run_to_its_end(orion_bridge("demo", *words))
                 self.assertEqual(status, 1, said)
                 self.assertRegex(said, f"Error: .*127.0.0.1:{port}")
-                self.assertIn(f"{flag}", said.splitlines()[-1])
+                self.assertIn(flag, said.splitlines()[-1])
+
+    def test_a_folder_that_cannot_be_had(self) -> None:
+        """A file that stands in its way is named."""
+        taken = self.new_folder() / "a file"
+        taken.touch()
+        command = orion_bridge("demo", "--port=0", f"--folder={taken}")
+        status, said = self.run_to_its_end(command)
+        self.assertEqual((status, said.count(str(taken)) > 0), (1, True), said)
+
+    def test_no_port(self) -> None:
+        """A number that is no port is refused with its flag."""
+        for number in ("-3", "65536"):
+            status, said = self.run_to_its_end(orion_bridge("demo", "--port", number))
+            self.assertEqual((status, "'--port'" in said), (2, True), said)
 
 
 EDITOR = "editor.localhost"

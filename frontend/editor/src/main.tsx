@@ -33,6 +33,8 @@ async function main(): Promise<void> {
   listenToKeys(workspace, document);
   willLeave(workspace);
   keepOverReload(workspace);
+  for (const there of [true, false])
+    addEventListener(there ? "online" : "offline", () => workspace.networkIs(there));
   createRoot(document.getElementById("editor")!).render(<App workspace={workspace} shop={shop} />);
   await begin(workspace, start.numberOf(frame?.config.document) ?? address.document);
   workspace.view.watch(() => {

@@ -9,24 +9,28 @@ export function Badge() {
   const workspace = useWorkspace();
   const link = useView((view) => view.link);
   const waiting = useView((view) => view.unapplied);
-  const now = useSeconds(link.phase === "waiting");
+  const silentSince = useView((view) => view.silentSince);
+  const doubted = useView((view) => view.doubted);
+  const now = useSeconds(link.phase === "waiting" || silentSince !== null);
   const unfinished = useView((view) => view.unfinished);
   // What is still under the hand is not being sent.
   const sending = waiting - (unfinished ? 1 : 0);
   const online = link.phase === "online";
   const late = useLate(online && sending > 0);
-  const { tone, said, canRetry } = badgeOf(link, online ? sending : waiting, now);
+  const silentFor = silentSince === null ? 0 : performance.now() - silentSince;
+  const shown = badgeOf(link, { waiting, sending, silentFor, doubted }, now);
+  const { tone, said, canRetry } = shown;
   // An edit that is applied in the blink of an eye is nothing to blink about.
-  const calm = tone === "busy" && online && !late;
+  const calm = said.key === "sending" && !late;
   return (
-    <div className={`badge ${calm ? "good" : tone}`}>
+    <div className={`badge ${calm ? "good" : tone}${canRetry ? " can-retry" : ""}`}>
       <span className="dot" aria-hidden="true" />
       <span data-testid="connection" data-phase={link.phase} data-waiting={waiting}>
         {calm ? t("online") : t(said.key, said.values)}
       </span>
       {/* For the ear: whether there is a link, and not each second that passes. */}
       <span className="unseen" role="status">
-        {online ? t("online") : link.phase === "connecting" ? "" : t("noLink")}
+        {online && tone !== "bad" ? t("online") : link.phase === "connecting" ? "" : t("noLink")}
       </span>
       {canRetry && (
         <button type="button" onClick={() => workspace.engine.link.reconnect()}>

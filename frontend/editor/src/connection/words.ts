@@ -19,15 +19,34 @@ export function isRefused(link: State): boolean {
   return link.phase === "closed" && link.code === UNAUTHORIZED;
 }
 
-/**
- * @param waiting edits that the engine has not applied yet
- * @param now in milliseconds since the epoch
- */
-export function badgeOf(link: State, waiting: number, now: number): Shown {
+/** How far the engine is with our edits, as far as we can hear. */
+export interface Standing {
+  /** Edits that it has not applied yet. */
+  readonly waiting: number;
+  /** Of these, those that are no longer under the hand. */
+  readonly sending: number;
+  /** For so long it has said nothing, though it owes us something, in milliseconds. */
+  readonly silentFor: number;
+  /** The browser says that the network is gone, and nothing has been heard since. */
+  readonly doubted: boolean;
+}
+
+/** Milliseconds without an answer, until that is said. */
+const SILENCE = 3_000;
+
+/** @param now in milliseconds since the epoch */
+export function badgeOf(link: State, standing: Standing, now: number): Shown {
+  const { waiting, sending, silentFor, doubted } = standing;
   switch (link.phase) {
     case "online":
-      return waiting
-        ? { tone: "busy", said: { key: "sending", values: { count: waiting } }, canRetry: false }
+      if (doubted) return offline(waiting);
+      if (silentFor >= SILENCE) {
+        const seconds = Math.floor(silentFor / 1000);
+        const said = { key: "noAnswer", values: { seconds, count: waiting } } as const;
+        return { tone: "busy", said, canRetry: true };
+      }
+      return sending
+        ? { tone: "busy", said: { key: "sending", values: { count: sending } }, canRetry: false }
         : { tone: "good", said: { key: "online" }, canRetry: false };
     case "connecting":
       return { tone: "busy", said: { key: "connecting" }, canRetry: false };
@@ -43,7 +62,7 @@ export function badgeOf(link: State, waiting: number, now: number): Shown {
       };
     }
     case "offline":
-      return { tone: "bad", said: { key: "offline", values: { count: waiting } }, canRetry: true };
+      return offline(waiting);
     case "closed":
       if (link.code === SUPERSEDED)
         return { tone: "bad", said: { key: "superseded" }, canRetry: true };
@@ -54,4 +73,8 @@ export function badgeOf(link: State, waiting: number, now: number): Shown {
         canRetry: true,
       };
   }
+}
+
+function offline(waiting: number): Shown {
+  return { tone: "bad", said: { key: "offline", values: { count: waiting } }, canRetry: true };
 }

@@ -25,11 +25,15 @@ export interface Listener {
   refused(outcome: Outcome): void;
   /** The document is no more, or the engine will not have us open it; our edits are lost. */
   gone(message: string): void;
+  /** The engine has been heard, or, otherwise, `silentSince` has changed. */
+  pulse(heard: boolean): void;
 }
 
 export class Conversation {
   readonly ledger: Ledger;
   facts: Facts;
+  /** Since when the engine owes us an answer and has said nothing at all; null where it does not. */
+  silentSince: number | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private syncing = false;
   private syncAt: number;
@@ -82,6 +86,11 @@ export class Conversation {
     for (const undo of this.undo) undo();
   }
 
+  /** Ask the engine something now: its answer says that there is a way to it. */
+  probe(): void {
+    this.syncSoon();
+  }
+
   private linkIs(online: boolean): void {
     const back = online && !this.online;
     this.online = online;
@@ -98,6 +107,7 @@ export class Conversation {
     const event = eventOf(payload);
     if (!event || event.document !== this.document || this.ended) return;
     this.take(event);
+    this.pulse(true);
     this.work();
   }
 
@@ -141,7 +151,11 @@ export class Conversation {
   /** Send and ask what is due, and see to it that we are called when the next thing is. */
   private work(): void {
     clearTimeout(this.timer);
-    if (this.ended || !this.online) return; // `linkIs` calls again
+    if (this.ended) return;
+    if (!this.online) {
+      this.pulse(false);
+      return; // `linkIs` calls again
+    }
     const now = this.now();
     for (const edit of this.ledger.toSend(now)) void this.send(edit);
     const urgent = this.ledger.needsSync || this.ledger.needsReload;
@@ -153,6 +167,17 @@ export class Conversation {
     const next = Math.min(due, this.ledger.nextSend() ?? Number.POSITIVE_INFINITY);
     if (next > now && Number.isFinite(next))
       this.timer = setTimeout(() => this.work(), Math.ceil(next - now));
+    this.pulse(false);
+  }
+
+  /** Take note that the engine has been heard, or that it has been asked for something. */
+  private pulse(heard: boolean): void {
+    const owes = this.syncing || this.ledger.impatientAt() !== null;
+    const kept = heard ? null : this.silentSince;
+    const since = this.online ? (kept ?? (owes ? this.now() : null)) : null;
+    const isNews = since !== this.silentSince;
+    this.silentSince = since;
+    if (heard || isNews) this.listener.pulse(heard);
   }
 
   private async send({ number, changes }: Edit): Promise<void> {
@@ -170,6 +195,7 @@ export class Conversation {
 
   private async sync(): Promise<void> {
     this.syncing = true;
+    let heard = true;
     const asked = { seq: this.ledger.seq, at: this.now() };
     this.syncAt = asked.at + SYNC_EVERY;
     this.notBefore = asked.at + RETRY;
@@ -191,10 +217,12 @@ export class Conversation {
     } catch (error) {
       this.syncAt = this.notBefore = this.now() + RETRY;
       // No answer is the link's trouble, and it comes back. A refusal may be the end of the document.
+      heard = error instanceof NotDone;
       if (error instanceof NotDone) await this.lookWhetherGone(error.message);
     } finally {
       this.syncing = false;
     }
+    if (heard && !this.ended) this.pulse(true);
     this.work();
   }
 

@@ -17,6 +17,7 @@ export const en = {
     "The page around this editor does not answer: open it from a shop that may embed it",
   pageCanvas: "Page canvas",
   properties: "Properties",
+  showProperties: "Properties of the selection, or of the page",
   // Documents
   document: "Document",
   documentName: "Document name",
@@ -109,6 +110,7 @@ export const en = {
   orderObjects: "order",
   changeProperty: "change of a property",
   typeText: "typing",
+  resizePage: "change of the page size",
   renameDocument: "rename",
   editData: "change of the data",
   importData: "import",
@@ -167,6 +169,7 @@ export const en = {
   pages: "Pages",
   pageNumber: "Page {number}",
   pageSize: "Page size",
+  paper: "Paper",
   addPage: "Add page",
   deletePage: "Delete page",
   pageDeleted: "Page deleted",
@@ -214,6 +217,8 @@ export const en = {
   noLink: "Not connected. You can go on: changes are kept and sent later.",
   connecting: "Connecting…",
   sending: "Sending {count} change|Sending {count} changes",
+  noAnswer:
+    "No answer for {seconds} s|No answer for {seconds} s · {count} change waits|No answer for {seconds} s · {count} changes wait",
   reconnecting: "Reconnecting in {seconds} s",
   reconnectingWith:
     "Reconnecting in {seconds} s · {count} change waits|Reconnecting in {seconds} s · {count} changes wait",

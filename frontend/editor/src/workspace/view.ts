@@ -42,6 +42,10 @@ export interface View {
   readonly unapplied: number;
   /** One of them is not finished yet: a drag, or a word. */
   readonly unfinished: boolean;
+  /** Since when the engine has said nothing that it owes us, in the page's own milliseconds. */
+  readonly silentSince: number | null;
+  /** The browser says that the network is gone, and nothing has been heard since. */
+  readonly doubted: boolean;
   readonly saving: boolean;
   readonly page: string;
   readonly row: number | null;
@@ -52,6 +56,8 @@ export interface View {
   readonly snapping: boolean;
   readonly grid: boolean;
   readonly sheet: Sheet;
+  /** In a narrow window the property panel is a drawer; elsewhere it is always there. */
+  readonly drawer: boolean;
   readonly undo: Said | null;
   readonly redo: Said | null;
   readonly toasts: readonly Toast[];
@@ -70,6 +76,8 @@ export const NOTHING: Omit<View, "link" | "language"> = {
   trouble: { kind: "opening" },
   unapplied: 0,
   unfinished: false,
+  silentSince: null,
+  doubted: false,
   saving: false,
   page: "",
   row: null,
@@ -80,6 +88,7 @@ export const NOTHING: Omit<View, "link" | "language"> = {
   snapping: true,
   grid: false,
   sheet: null,
+  drawer: false,
   undo: null,
   redo: null,
   toasts: [],

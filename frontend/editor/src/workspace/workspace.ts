@@ -20,8 +20,9 @@ import { NOTHING, pageOf, type View } from "./view";
 /** After the last letter or nudge, until it becomes an edit. */
 const PAUSE = 450;
 
-/** CSS pixels: in a lower window the page needs the room more than the data. */
+/** CSS pixels: in a window that is lower, or narrower, the page needs the room more than the data. */
 const LOW = 700;
+const NARROW = 760;
 
 interface Preview {
   readonly label: TextKey;
@@ -59,7 +60,7 @@ export class Workspace {
     this.saving = new Saving(this, (document, revision) => this.onSaved(document, revision));
     this.drawings = new Drawings(engine, () => this.redraw());
     engine.link.on("state", (link) => {
-      this.view.set({ link });
+      this.view.set(link.phase === "online" ? { link } : { link, doubted: false });
       this.drawings.again();
       this.saving.goOn(this.talk);
     });
@@ -110,7 +111,7 @@ export class Workspace {
       trouble: { kind: "none" },
       page: shown.pages[0]!.id,
       row: shown.data?.rows.length ? 0 : null,
-      grid: shown.data !== null && innerHeight >= LOW,
+      grid: shown.data !== null && innerHeight >= LOW && innerWidth > NARROW,
       selection: [],
       editing: null,
     });
@@ -147,6 +148,10 @@ export class Workspace {
             : { key: "refused" },
           "warning",
         ),
+      pulse: (heard: boolean) => {
+        this.view.set({ silentSince: this.talk?.silentSince ?? null });
+        if (heard) this.view.set({ doubted: false });
+      },
       gone: (message: string) => {
         const talk = whose();
         this.left = this.left.filter((each) => each !== talk);
@@ -248,6 +253,12 @@ export class Workspace {
     }
   }
 
+  /** The browser says that the network is gone, or back: it may be wrong, so the engine is asked. */
+  networkIs(there: boolean): void {
+    this.view.set({ doubted: !there && this.state.link.phase === "online" });
+    this.talk?.probe();
+  }
+
   // What is on the screen
 
   select(selection: readonly string[]): void {
@@ -285,7 +296,12 @@ export class Workspace {
     const edits = talks.reduce((sum, { ledger }) => sum + ledger.unapplied, 0);
     const keptEdits = this.kept.reduce((sum, { edits: each }) => sum + each.length, 0);
     const unfinished = this.preview !== null;
-    this.view.set({ unapplied: edits + keptEdits + (unfinished ? 1 : 0), unfinished });
+    const silentSince = this.talk?.silentSince ?? null;
+    this.view.set({
+      unapplied: edits + keptEdits + (unfinished ? 1 : 0),
+      unfinished,
+      silentSince,
+    });
   }
 
   /** Bring the view up to date with the document. */

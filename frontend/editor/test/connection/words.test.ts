@@ -1,7 +1,7 @@
 import type { State } from "@orion-bridge/client";
 import { describe, expect, it } from "vitest";
 import { numberOf, readAddress, shopsOf } from "../../src/connection/start";
-import { badgeOf } from "../../src/connection/words";
+import { badgeOf, type Standing } from "../../src/connection/words";
 import { en } from "../../src/text/en";
 import { ko } from "../../src/text/ko";
 import { languageOf, say } from "../../src/text/texts";
@@ -13,8 +13,9 @@ const link = (more: Partial<State>): State => ({
   attempt: 0,
   ...more,
 });
-const words = (state: State, waiting: number) => {
-  const { said, canRetry } = badgeOf(state, waiting, 10_000);
+const words = (state: State, waiting: number, more: Partial<Standing> = {}) => {
+  const standing = { waiting, sending: waiting, silentFor: 0, doubted: false, ...more };
+  const { said, canRetry } = badgeOf(state, standing, 10_000);
   return [say("en", said.key, said.values), canRetry];
 };
 
@@ -22,6 +23,16 @@ describe("the badge", () => {
   it("tells the truth of the link, and of what waits", () => {
     expect(words(link({}), 0)).toEqual(["Connected", false]);
     expect(words(link({}), 2)).toEqual(["Sending 2 changes", false]);
+    expect(words(link({}), 3, { sending: 2, silentFor: 2_999 })).toEqual([
+      "Sending 2 changes",
+      false,
+    ]);
+    expect(words(link({}), 3, { sending: 2, silentFor: 4_900 })).toEqual([
+      "No answer for 4 s · 3 changes wait",
+      true,
+    ]);
+    expect(words(link({}), 0, { silentFor: 3_000 })).toEqual(["No answer for 3 s", true]);
+    expect(words(link({}), 1, { doubted: true })).toEqual(["Offline · 1 change waits", true]);
     const waiting = link({ phase: "waiting", retryAt: 14_200 });
     expect(words(waiting, 0)).toEqual(["Reconnecting in 5 s", true]);
     expect(words(waiting, 1)).toEqual(["Reconnecting in 5 s · 1 change waits", true]);

@@ -17,6 +17,7 @@ const text = (id: string, value = "a"): Change => ({
 class Editor {
   readonly link: FakeLink;
   refused = 0;
+  heardAt = 0;
   gone: string | null = null;
   talk!: Conversation;
 
@@ -40,6 +41,9 @@ class Editor {
       refused: () => this.refused++,
       gone: (message: string) => {
         this.gone = message;
+      },
+      pulse: (heard: boolean) => {
+        if (heard) this.heardAt = now();
       },
     };
     this.talk = new Conversation(calls, await opening, kept ?? { client }, listener, now);
@@ -82,6 +86,49 @@ describe("a conversation about a document", () => {
     await vi.advanceTimersByTimeAsync(100);
     expect(one.talk.ledger.unapplied).toBe(0);
     expect(server().pages[0]!.objects[0]).toMatchObject({ id: "t1", text: "b" });
+  });
+
+  it("knows since when the engine owes it an answer", async () => {
+    const one = await new Editor(engine, "c-1").open();
+    expect(one.talk.silentSince).toBeNull();
+    one.talk.edit([text("t1")]);
+    expect(one.talk.silentSince).toBe(now());
+    await vi.advanceTimersByTimeAsync(100);
+    expect(one.talk.silentSince).toBeNull();
+    one.link.faults = { drop: 1, twice: 0 };
+    one.talk.edit([text("t2")]);
+    const since = now();
+    one.heardAt = 0;
+    // The syncs that are tried meanwhile fail, and say nothing of the engine.
+    for (let second = 0; second < 12; second++) {
+      await vi.advanceTimersByTimeAsync(1_000);
+      expect(one.talk.silentSince).toBe(since);
+    }
+    expect(one.heardAt).toBe(0);
+    one.link.faults = { drop: 0, twice: 0 };
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect([one.talk.silentSince, one.talk.ledger.unapplied]).toEqual([null, 0]);
+    expect(one.heardAt).toBeGreaterThan(since);
+  });
+
+  it("owes nothing that was asked over a link that is gone", async () => {
+    const one = await new Editor(engine, "c-1").open();
+    one.link.faults = { drop: 1, twice: 0 };
+    one.talk.edit([text("t1")]);
+    await vi.advanceTimersByTimeAsync(4_000);
+    one.link.cut();
+    expect(one.talk.silentSince).toBeNull();
+    one.link.reconnect();
+    expect(one.talk.silentSince).toBe(now());
+  });
+
+  it("asks at once when it is to, with nothing to send", async () => {
+    const one = await new Editor(engine, "c-1").open();
+    one.talk.probe();
+    expect(one.talk.silentSince).toBe(now());
+    await vi.advanceTimersByTimeAsync(100);
+    expect([one.talk.silentSince, one.heardAt]).toEqual([null, expect.any(Number)]);
+    expect(one.heardAt).toBeGreaterThan(0);
   });
 
   it("puts what others do below its own edits", async () => {

@@ -141,6 +141,29 @@ describe("saving", () => {
   });
 });
 
+describe("what the browser says of the network", () => {
+  it("is believed until the engine is heard", async () => {
+    workspace.networkIs(false);
+    expect(workspace.state.doubted).toBe(true);
+    await pass(100);
+    expect(workspace.state.doubted).toBe(false); // it has answered, so the browser is wrong
+    link.faults = { drop: 1, twice: 0 };
+    workspace.networkIs(false);
+    await pass(2_000);
+    expect(workspace.state.doubted).toBe(true);
+    workspace.networkIs(true);
+    expect(workspace.state.doubted).toBe(false);
+  });
+
+  it("is no news without a link", async () => {
+    workspace.networkIs(false);
+    link.cut();
+    expect(workspace.state.doubted).toBe(false);
+    workspace.networkIs(false);
+    expect(workspace.state.doubted).toBe(false);
+  });
+});
+
 describe("documents", () => {
   it("goes on sending what waits in a document that is left", async () => {
     engine.add(emptyReport(2));

@@ -19,6 +19,7 @@ from orion_twisted.demo.documents import (
     Document,
     Name,
     Page,
+    PageSize,
     Placeable,
     Table,
     convert,
@@ -79,6 +80,14 @@ class RemovePage(Change, frozen=True, tag="remove_page"):
     id: str
 
 
+class ResizePage(Change, frozen=True, tag="resize_page"):
+    """Give a page another size; what is on it stays where it is."""
+
+    id: str
+    width: PageSize
+    height: PageSize
+
+
 class Rename(Change, frozen=True, tag="rename"):
     """Give the document another name."""
 
@@ -91,7 +100,7 @@ class Data(Change, frozen=True, tag="data"):
     data: Table | None
 
 
-AnyChange = Insert | Set | Remove | Order | InsertPage | RemovePage | Rename | Data
+AnyChange = Insert | Set | Remove | Order | InsertPage | RemovePage | ResizePage | Rename | Data
 Changes = Annotated[tuple[AnyChange, ...], Meta(min_length=1, max_length=MAX_CHANGES)]
 
 
@@ -159,6 +168,11 @@ def _apply(document: Document, change: AnyChange) -> Document:
             if len(document.pages) == 1:
                 raise Refused("the last page stays")
             return replace(document, pages=(*document.pages[:index], *document.pages[index + 1 :]))
+        case ResizePage():
+            pages = list(document.pages)
+            index = _page_index(document, change.id)
+            pages[index] = replace(pages[index], width=change.width, height=change.height)
+            return replace(document, pages=tuple(pages))
         case Rename():
             return replace(document, name=change.name)
         case Data():

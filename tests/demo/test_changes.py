@@ -28,7 +28,10 @@ from orion_twisted.demo.words import MAX_COMPLAINT, sayable
 from tests.demo.visit import BOX, LINE, TEXT, change, insert
 
 CASES = json.loads(Path(__file__).with_name("changes.json").read_text("utf-8"))
-OPS = ("insert", "set", "remove", "order", "insert_page", "remove_page", "rename", "data")
+OPS = (
+    *("insert", "set", "remove", "order"),
+    *("insert_page", "remove_page", "resize_page", "rename", "data"),
+)
 EMPTY = Document("Empty", (Page("p1"),))
 
 
@@ -182,6 +185,11 @@ CHANGES = st.one_of(
         st.lists(OBJECTS, max_size=2),
     ),
     st.builds(lambda each: {"op": "remove_page", "id": each}, IDS),
+    st.builds(
+        lambda each, width: {"op": "resize_page", "id": each, "width": width, "height": 200},
+        IDS,
+        NUMBERS,
+    ),
     st.builds(lambda name: {"op": "rename", "name": name}, st.text(max_size=3)),
     st.builds(
         lambda columns, rows: {"op": "data", "data": {"columns": columns, "rows": rows}},

@@ -6,6 +6,7 @@ import {
   isCell,
   isColumnName,
   isName,
+  isPageLength,
   Refused,
   withProperties,
 } from "./properties";
@@ -33,6 +34,7 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
   order: ["id", "at"],
   insert_page: ["page", "at?"],
   remove_page: ["id"],
+  resize_page: ["id", "width", "height"],
   rename: ["name"],
   data: ["data"],
 };
@@ -52,8 +54,7 @@ function checkMembers(change: Change): void {
 function changedOnce(report: Report, change: Change): Report {
   switch (change.op) {
     case "insert": {
-      const page = report.pages.findIndex((each) => each.id === change.page);
-      if (page < 0) throw new Refused(`there is no page ${change.page}`);
+      const page = locatePage(report, change.page);
       const object = completed(change.object);
       checkFree(report, object.id);
       const objects = report.pages[page]!.objects;
@@ -83,10 +84,18 @@ function changedOnce(report: Report, change: Change): Report {
       return { ...report, pages: inserted(report.pages, page, change.at) };
     }
     case "remove_page": {
-      const index = report.pages.findIndex((each) => each.id === change.id);
-      if (index < 0) throw new Refused(`there is no page ${change.id}`);
+      const index = locatePage(report, change.id);
       if (report.pages.length === 1) throw new Refused("a report keeps its last page");
       return { ...report, pages: without(report.pages, index) };
+    }
+    case "resize_page": {
+      const index = locatePage(report, change.id);
+      const { width, height } = change;
+      checkPageSize(width, height);
+      return {
+        ...report,
+        pages: report.pages.with(index, { ...report.pages[index]!, width, height }),
+      };
     }
     case "rename":
       if (!isName(change.name)) throw new Refused("a name has 1 to 100 characters");
@@ -101,7 +110,12 @@ export function effective(report: Report, changes: readonly Change[]): readonly 
   const ids = changes.flatMap((change) => ("id" in change ? [change.id] : []));
   const isAlone = new Set(ids).size === ids.length && ids.length === changes.length;
   return changes.filter((change) => {
-    if (change.op !== "set" || !isAlone) return true;
+    if (!isAlone) return true;
+    if (change.op === "resize_page") {
+      const page = report.pages.find(({ id }) => id === change.id);
+      return page?.width !== change.width || page.height !== change.height;
+    }
+    if (change.op !== "set") return true;
     const object = find(report, change.id) as Properties | undefined;
     return !object || Object.entries(change.set).some(([name, value]) => object[name] !== value);
   });
@@ -116,6 +130,13 @@ export function locate(report: Report, id: string): readonly [page: number, inde
   throw new Refused(`there is no object ${id}`);
 }
 
+/** Say at which place a page is, or refuse. */
+export function locatePage(report: Report, id: string): number {
+  const index = report.pages.findIndex((page) => page.id === id);
+  if (index < 0) throw new Refused(`there is no page ${id}`);
+  return index;
+}
+
 export function find(report: Report, id: string): PageObject | undefined {
   for (const page of report.pages) {
     const object = page.objects.find((each) => each.id === id);
@@ -128,8 +149,7 @@ function completedPage(report: Report, input: PageInput): Page {
   checkId(input.id);
   checkFree(report, input.id);
   const { width = 595, height = 842 } = input;
-  if (![width, height].every((length) => length >= 10 && length <= 14_400))
-    throw new Refused("a page measures 10 to 14400 points");
+  checkPageSize(width, height);
   const objects = (input.objects ?? []).map(completed);
   if (objects.length > MOST_OBJECTS)
     throw new Refused(`a page has ${MOST_OBJECTS} objects at most`);
@@ -140,6 +160,10 @@ function completedPage(report: Report, input: PageInput): Page {
     seen.add(id);
   }
   return { id: input.id, width, height, objects };
+}
+
+function checkPageSize(...lengths: readonly unknown[]): void {
+  if (!lengths.every(isPageLength)) throw new Refused("a page measures 10 to 14400 points");
 }
 
 function checkFree(report: Report, id: string): void {

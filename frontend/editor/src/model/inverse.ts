@@ -1,6 +1,6 @@
 /** The way back: for every edit the changes that undo it. */
 
-import { changed, find, locate } from "./changes";
+import { changed, find, locate, locatePage } from "./changes";
 import { Refused } from "./properties";
 import type { Change, ObjectInput, Report } from "./types";
 
@@ -35,14 +35,17 @@ function inverseOfOne(report: Report, change: Change): Change {
     case "insert_page":
       return { op: "remove_page", id: change.page.id };
     case "remove_page": {
-      const at = report.pages.findIndex((page) => page.id === change.id);
-      if (at < 0) throw new Refused(`there is no page ${change.id}`);
+      const at = locatePage(report, change.id);
       const page = report.pages[at]!;
       return {
         op: "insert_page",
         page: { ...page, objects: page.objects as unknown as readonly ObjectInput[] },
         at,
       };
+    }
+    case "resize_page": {
+      const { id, width, height } = report.pages[locatePage(report, change.id)]!;
+      return { op: "resize_page", id, width, height };
     }
     case "rename":
       return { op: "rename", name: report.name };

@@ -48,6 +48,10 @@ const fill = pattern(/^(?:none|#(?:[0-9a-fA-F]{3}){1,2})$/);
 const asset = pattern(/^[0-9a-f]{64}$/);
 const isId = pattern(/^[A-Za-z][A-Za-z0-9_-]{0,31}$/);
 
+/** Points that a page may be wide, or high, at least. */
+export const LEAST_PAGE = 10;
+export const isPageLength = number(LEAST_PAGE, MOST);
+
 const coordinate: Property = { check: number(-MOST, MOST) };
 const placed = {
   x: coordinate,

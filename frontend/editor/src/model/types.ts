@@ -104,6 +104,12 @@ export type Change =
   | { readonly op: "order"; readonly id: string; readonly at: number }
   | { readonly op: "insert_page"; readonly page: PageInput; readonly at?: number }
   | { readonly op: "remove_page"; readonly id: string }
+  | {
+      readonly op: "resize_page";
+      readonly id: string;
+      readonly width: number;
+      readonly height: number;
+    }
   | { readonly op: "rename"; readonly name: string }
   | { readonly op: "data"; readonly data: Table | null };
 

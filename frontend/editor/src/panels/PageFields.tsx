@@ -1,25 +1,57 @@
 /** What the property panel shows while nothing is selected: the page, and the objects on it. */
 
 import { nameOf } from "../canvas/names";
-import type { Page } from "../model/types";
+import { tidy } from "../model/geometry";
+import { lying, paperOf, type Size, shapeOf, sizeOf } from "../model/paper";
+import { LEAST_PAGE, MOST } from "../model/properties";
+import type { Change, Page } from "../model/types";
 import { Icon } from "../ribbon/icons";
 import { removePage } from "../workspace/objects";
 import { useText, useView, useWorkspace } from "../workspace/use";
-import { Section } from "./fields";
+import { NumberField, Section } from "./fields";
+import { PaperFields } from "./PaperFields";
 
+/** Of a point. */
 const MILLIMETRES = 25.4 / 72;
+
+/** As a person would say it: by halves. */
+const millimetres = (points: number) => Math.round(points * MILLIMETRES * 2) / 2;
 
 export function PageFields({ page }: { page: Page }) {
   const t = useText();
   const workspace = useWorkspace();
   const canRemove = useView((view) => (view.report?.pages.length ?? 0) > 1);
-  const mm = (points: number) => Math.round(points * MILLIMETRES);
+  const resize = (size: Size, soon = false) => {
+    const changes: Change[] = [{ op: "resize_page", id: page.id, ...size }];
+    if (soon) workspace.type("resizePage", `size ${page.id}`, changes);
+    else workspace.edit("resizePage", changes);
+  };
   return (
     <>
       <Section name={t("pageSize")}>
-        <p className="quiet">
-          {mm(page.width)} × {mm(page.height)} mm
-        </p>
+        <PaperFields
+          paper={paperOf(page)}
+          shape={shapeOf(page)}
+          onChange={(paper, shape) => resize(paper ? sizeOf(paper, shape) : lying(page, shape))}
+        />
+        <div className="pairs">
+          {(["width", "height"] as const).map((name) => (
+            <NumberField
+              key={name}
+              name={`${t(name)} (mm)`}
+              value={millimetres(page[name])}
+              least={Math.ceil(LEAST_PAGE * MILLIMETRES)}
+              most={Math.floor(MOST * MILLIMETRES)}
+              onChange={(length) => {
+                // What was rounded to be shown is not changed by being looked at.
+                if (length === millimetres(page[name])) return;
+                const { width, height } = page;
+                resize({ width, height, [name]: tidy(length / MILLIMETRES) }, true);
+              }}
+              onEnd={() => workspace.commit()}
+            />
+          ))}
+        </div>
         <button
           type="button"
           className="button"

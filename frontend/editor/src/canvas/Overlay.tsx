@@ -1,21 +1,19 @@
 /**
- * What lies above the canvas: every object as something that can be focused and taken, the selection with
- * its handles, guides while something snaps, and the rectangle that selects.
+ * What lies above the canvas: every object as something that can be focused and taken, the selection,
+ * guides while something snaps, and the rectangle that selects.
  */
 
 import type { CSSProperties } from "react";
-import { bounds, HANDLES, type Handle, union } from "../model/geometry";
 import type { Page, PageObject } from "../model/types";
 import { useText, useView, useWorkspace } from "../workspace/use";
 import { pageOf } from "../workspace/view";
 import { nameOf } from "./names";
+import { Selection } from "./Selection";
 import { TextField } from "./TextField";
 import { usePointer } from "./usePointer";
 
 /** CSS pixels that a thin object gets to be taken by. */
 const GRIP = 10;
-/** CSS pixels between two edges for handles in their middle, too. */
-const ROOM = 30;
 
 export function Overlay({ scale }: { scale: number }) {
   const t = useText();
@@ -27,7 +25,10 @@ export function Overlay({ scale }: { scale: number }) {
   const chosen = page.objects.filter(({ id }) => selection.includes(id));
   const edited = page.objects.find(({ id }) => id === editing);
   return (
-    <div className={busy ? "overlay is-busy" : "overlay"} {...handlers}>
+    <div
+      className={`overlay${busy ? " is-busy" : ""}${chosen.length === 1 ? " has-one" : ""}`}
+      {...handlers}
+    >
       <div
         role="listbox"
         aria-label={t("objectsOnPage")}
@@ -81,78 +82,6 @@ function placeOf(object: PageObject, scale: number): CSSProperties {
   const style = { left: left - across / 2, top: top - down / 2 };
   const size = { width: w + across, height: h + down };
   return { ...style, ...size, transform: rotation ? `rotate(${rotation}deg)` : "none" };
-}
-
-function Selection({ chosen, scale }: { chosen: readonly PageObject[]; scale: number }) {
-  const t = useText();
-  const [object, ...more] = chosen;
-  if (!object) return null;
-  if (more.length) {
-    const frame = union(chosen.map(bounds));
-    const style = {
-      left: frame.x * scale,
-      top: frame.y * scale,
-      width: frame.width * scale,
-      height: frame.height * scale,
-    };
-    return (
-      <>
-        {chosen.map((each) => (
-          <div key={each.id} className="outline is-part" style={exact(each, scale)} />
-        ))}
-        <div className="outline" style={style} />
-      </>
-    );
-  }
-  const isLine = object.kind === "line";
-  const handles = isLine ? (["nw", "se"] as const) : HANDLES.filter(hasRoom(object, scale));
-  return (
-    <div className={isLine ? "outline is-line" : "outline"} style={exact(object, scale)}>
-      {handles.map((handle) => (
-        <div
-          key={handle}
-          className={`handle ${handle}`}
-          data-handle={handle}
-          data-testid={`handle-${handle}`}
-          title={t("resize")}
-          style={isLine ? endOf(object, handle === "nw", scale) : undefined}
-        />
-      ))}
-      <div
-        className="handle turn"
-        data-handle="turn"
-        data-testid="handle-turn"
-        title={t("turn")}
-      />
-    </div>
-  );
-}
-
-/** Whether a handle leaves the object's middle free, to be taken and dragged; corners always do. */
-function hasRoom({ width, height }: PageObject, scale: number): (handle: Handle) => boolean {
-  const tooLow = height * scale < ROOM ? ["n", "s"] : [];
-  const tooNarrow = width * scale < ROOM ? ["w", "e"] : [];
-  return (handle) => ![...tooLow, ...tooNarrow].includes(handle);
-}
-
-function exact(object: PageObject, scale: number): CSSProperties {
-  const { x, y, width, height, rotation } = object;
-  return {
-    left: Math.min(x, x + width) * scale,
-    top: Math.min(y, y + height) * scale,
-    width: Math.abs(width) * scale,
-    height: Math.abs(height) * scale,
-    transform: rotation ? `rotate(${rotation}deg)` : "none",
-  };
-}
-
-/** A line's ends are at any two opposite corners of its box. */
-function endOf(object: PageObject, start: boolean, scale: number): CSSProperties {
-  const { width, height } = object;
-  return {
-    left: (start === width < 0 ? Math.abs(width) : 0) * scale,
-    top: (start === height < 0 ? Math.abs(height) : 0) * scale,
-  };
 }
 
 interface LinesProps {

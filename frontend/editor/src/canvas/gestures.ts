@@ -8,8 +8,10 @@ import {
   type Handle,
   type Point,
   resized,
+  resizedTogether,
   rotationTo,
   tidy,
+  turnedTogether,
   union,
 } from "../model/geometry";
 import type { Change, Page, PageObject } from "../model/types";
@@ -57,14 +59,36 @@ export function move(
   return { changes, guides: changes.length ? { across: at.across, down: at.down } : NO_GUIDES };
 }
 
-export function pull(object: PageObject, handle: Handle, way: Point, keys: Keys): Change[] {
-  const keepRatio = object.kind === "image" || object.kind === "qrcode" ? !keys.shift : keys.shift;
-  return geometryChange(object, resized(object, handle, way, keepRatio && object.kind !== "line"));
+/** Pull a handle of an object, or of the frame around several. */
+export function pull(
+  objects: readonly PageObject[],
+  handle: Handle,
+  way: Point,
+  keys: Keys,
+): Change[] {
+  const [object, ...more] = objects;
+  const hasRatio = objects.some(({ kind }) => kind === "image" || kind === "qrcode");
+  const keepRatio = hasRatio !== keys.shift;
+  if (!object || more.length)
+    return geometryChanges(objects, resizedTogether(objects, handle, way, keepRatio));
+  return geometryChanges(objects, [
+    resized(object, handle, way, keepRatio && object.kind !== "line"),
+  ]);
 }
 
-export function turn(object: PageObject, to: Point, keys: Keys): Change[] {
+/** Turn an object, or several together, so that the upper edge looks at a point. */
+export function turn(objects: readonly PageObject[], to: Point, keys: Keys): Change[] {
+  const [object, ...more] = objects;
+  if (!object || more.length) {
+    const degrees = rotationTo(union(objects.map(bounds)), to, keys.shift);
+    return geometryChanges(objects, turnedTogether(objects, degrees));
+  }
   const rotation = rotationTo(object, to, keys.shift);
-  return geometryChange(object, { ...object, rotation });
+  return geometryChanges(objects, [{ ...object, rotation }]);
+}
+
+function geometryChanges(objects: readonly PageObject[], to: readonly Geometry[]): Change[] {
+  return objects.flatMap((object, index) => geometryChange(object, to[index]!));
 }
 
 function geometryChange(object: PageObject, to: Geometry): Change[] {

@@ -2,7 +2,7 @@
 
 import { type PointerEvent, useRef, useState } from "react";
 import { type Box, between, bounds, type Handle, type Point, touches } from "../model/geometry";
-import type { Change, PageObject } from "../model/types";
+import type { PageObject } from "../model/types";
 import { useWorkspace } from "../workspace/use";
 import { pageOf } from "../workspace/view";
 import { move, pull, turn } from "./gestures";
@@ -90,7 +90,6 @@ export function usePointer(scale: number) {
     const to = pointOf(event);
     const way = { x: to.x - current.from.x, y: to.y - current.from.y };
     const keys = { shift: event.shiftKey, alt: event.altKey };
-    const [object] = current.objects;
     if (current.kind === "marquee") {
       const box = between(current.from, to);
       setMarquee(box);
@@ -100,17 +99,15 @@ export function usePointer(scale: number) {
       workspace.select([...new Set([...current.before, ...touched])]);
       return;
     }
-    if (!object) return;
-    let changes: readonly Change[];
-    if (current.kind === "move") {
+    const { objects, kind } = current;
+    if (!objects.length) return;
+    if (kind === "move") {
       const reach = workspace.state.snapping ? REACH / scale : 0;
-      const moved = move(current.objects, way, page, reach, keys);
+      const moved = move(objects, way, page, reach, keys);
       setGuides(moved.guides);
-      changes = moved.changes;
-      workspace.show("moveObjects", "gesture", changes);
-    } else if (current.kind === "turn")
-      workspace.show("turnObject", "gesture", turn(object, to, keys));
-    else workspace.show("resizeObject", "gesture", pull(object, current.kind, way, keys));
+      workspace.show("moveObjects", "gesture", moved.changes);
+    } else if (kind === "turn") workspace.show("turnObject", "gesture", turn(objects, to, keys));
+    else workspace.show("resizeObject", "gesture", pull(objects, kind, way, keys));
   };
 
   const end = (commit: boolean) => {

@@ -108,9 +108,82 @@ export function resized(
   };
 }
 
+/** Whether an object's sides are not the page's: then only both can grow, and alike. */
+export function isAskew({ rotation }: Geometry): boolean {
+  return rotation % 90 !== 0;
+}
+
+/**
+ * Pull a handle of the frame around several objects; the frame's opposite side stays where it is, and
+ * every object takes its part.
+ */
+export function resizedTogether(
+  starts: readonly PageObject[],
+  handle: Handle,
+  way: Point,
+  keepRatio: boolean,
+): Geometry[] {
+  const { x: dx, y: dy } = direction(handle);
+  const frame = union(starts.map(bounds));
+  const across = Math.max(shrink(starts, true), factorOf(frame.width, dx * way.x));
+  const down = Math.max(shrink(starts, false), factorOf(frame.height, dy * way.y));
+  const both = Math.max(across, down);
+  const alike = (keepRatio && dx !== 0 && dy !== 0) || starts.some(isAskew);
+  const [fx, fy] = alike ? [both, both] : [across, down];
+  const [left, top] = [
+    frame.x + (dx < 0 ? frame.width : 0),
+    frame.y + (dy < 0 ? frame.height : 0),
+  ];
+  return starts.map((start) => {
+    const centre = middle(start);
+    const [w, h] = isUpright(start) ? [fx, fy] : [fy, fx];
+    const [width, height] = [tidy(start.width * w), tidy(start.height * h)];
+    return {
+      x: tidy(left + (centre.x - left) * fx - width / 2),
+      y: tidy(top + (centre.y - top) * fy - height / 2),
+      width,
+      height,
+      rotation: start.rotation,
+    };
+  });
+}
+
+function factorOf(length: number, more: number): number {
+  return length ? (length + more) / length : 1;
+}
+
+/** How far objects may shrink until one would be too small to be seen. */
+function shrink(objects: readonly PageObject[], across: boolean): number {
+  const sides = objects
+    .filter(({ kind }) => kind !== "line")
+    .map((object) => (isUpright(object) === across ? object.width : object.height));
+  return Math.max(0, ...sides.map((side) => Math.min(1, LEAST / side)));
+}
+
+function isUpright({ rotation }: Geometry): boolean {
+  return rotation % 180 === 0;
+}
+
+/** Turn objects together, about the middle of the frame around them. */
+export function turnedTogether(starts: readonly PageObject[], degrees: number): Geometry[] {
+  const centre = middle(union(starts.map(bounds)));
+  return starts.map((start) => {
+    const { width, height, rotation } = start;
+    const own = middle(start);
+    const to = turned({ x: own.x - centre.x, y: own.y - centre.y }, degrees);
+    return {
+      x: tidy(centre.x + to.x - width / 2),
+      y: tidy(centre.y + to.y - height / 2),
+      width,
+      height,
+      rotation: normal(rotation + degrees),
+    };
+  });
+}
+
 /** The rotation that lets the upper edge look at a point; by 15 degrees where `snap`. */
-export function rotationTo(geometry: Geometry, point: Point, snap: boolean): number {
-  const centre = middle(geometry);
+export function rotationTo(box: Box, point: Point, snap: boolean): number {
+  const centre = middle(box);
   const degrees = (Math.atan2(point.x - centre.x, centre.y - point.y) * 180) / Math.PI;
   const rounded = snap ? Math.round(degrees / 15) * 15 : Math.round(degrees);
   return normal(rounded);

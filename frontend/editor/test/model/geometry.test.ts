@@ -1,7 +1,18 @@
 import { describe, expect, it } from "vitest";
 import { aligned, distributed, snapped, stacked } from "../../src/model/arrange";
 import { changed } from "../../src/model/changes";
-import { bounds, middle, normal, resized, rotationTo, turned } from "../../src/model/geometry";
+import {
+  bounds,
+  HANDLES,
+  middle,
+  normal,
+  resized,
+  resizedTogether,
+  rotationTo,
+  turned,
+  turnedTogether,
+  union,
+} from "../../src/model/geometry";
 import { completed } from "../../src/model/properties";
 import type { Page, PageObject, Report } from "../../src/model/types";
 
@@ -41,6 +52,65 @@ describe("resizing", () => {
   it("keeps the ratio where that is asked for", () => {
     const to = resized(box("a", 0, 0, 40, 20), "se", { x: 40, y: 0 }, true);
     expect(to).toMatchObject({ width: 80, height: 40 });
+  });
+});
+
+describe("resizing several", () => {
+  const line = completed({ id: "l", kind: "line", x: 60, y: 50, width: -30, height: 20 });
+  const some = [box("a", 10, 20, 20, 10), box("b", 50, 60, 10, 30, 90), line];
+  const framed = (all: Parameters<typeof bounds>[0][]) => union(all.map(bounds));
+
+  it("fills the pulled frame, and leaves the opposite side where it is", () => {
+    const before = framed(some);
+    for (const handle of HANDLES) {
+      const [dx, dy] = [/e/.test(handle), /s/.test(handle)].map((is) => (is ? 1 : -1)) as [1, 1];
+      const way = { x: dx * 14, y: dy * 7 };
+      const after = framed(resizedTogether(some, handle, way, false));
+      const [across, down] = [/[ew]/.test(handle), /[ns]/.test(handle)];
+      expect(after.width, handle).toBeCloseTo(before.width + (across ? 14 : 0), 1);
+      expect(after.height, handle).toBeCloseTo(before.height + (down ? 7 : 0), 1);
+      expect(after.x, handle).toBeCloseTo(before.x - (across && dx < 0 ? 14 : 0), 1);
+      expect(after.y, handle).toBeCloseTo(before.y - (down && dy < 0 ? 7 : 0), 1);
+    }
+  });
+
+  it("gives each its part, whichever way it lies", () => {
+    const [a, b, l] = resizedTogether(some, "e", { x: framed(some).width, y: 0 }, false);
+    expect(a).toMatchObject({ x: 10, width: 40, height: 10 });
+    expect(b).toMatchObject({ width: 10, height: 60, rotation: 90 });
+    expect(l).toMatchObject({ width: -60, height: 20 });
+  });
+
+  it("lets what is askew grow both ways only", () => {
+    const askew = [...some, box("c", 30, 30, 20, 10, 30)];
+    const to = resizedTogether(askew, "se", { x: framed(askew).width, y: 0 }, false);
+    for (const [index, { width, height }] of to.entries())
+      expect([width, height]).toEqual([askew[index]!.width * 2, askew[index]!.height * 2]);
+  });
+
+  it("shrinks nothing out of sight, and turns nothing inside out", () => {
+    const small = resizedTogether(some, "nw", { x: 1000, y: 1000 }, false);
+    expect(Math.min(...small.slice(0, 2).flatMap(({ width, height }) => [width, height]))).toBe(4);
+    expect(small.every(({ x, y }) => Number.isFinite(x) && Number.isFinite(y))).toBe(true);
+    const flat = [
+      { ...line, height: 0 },
+      { ...line, id: "m", height: 0 },
+    ];
+    expect(resizedTogether(flat, "s", { x: 0, y: 9 }, false)).toMatchObject([{ height: 0 }, {}]);
+  });
+});
+
+describe("turning several", () => {
+  it("goes about their common middle, and comes back", () => {
+    const some = [box("a", 0, 0, 20, 10), box("b", 80, 40, 20, 10)];
+    const [a, b] = turnedTogether(some, 90) as [PageObject, PageObject];
+    expect([a.rotation, b.rotation]).toEqual([90, 90]);
+    expect([middle(a), middle(b)]).toEqual([
+      { x: 70, y: -15 },
+      { x: 30, y: 65 },
+    ]);
+    const turned = some.map((each, index) => ({ ...each, ...[a, b][index] }));
+    expect(turnedTogether(turned, -90)).toMatchObject(some.map(({ x, y }) => ({ x, y })));
   });
 });
 

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "react";
 import { NotDone } from "../engine/messages";
-import { Icon } from "../ribbon/icons";
+import { SmallTool } from "../ribbon/Tool";
 import { begin } from "../workspace/beginning";
 import { useText, useView, useWorkspace } from "../workspace/use";
 import { Sheet } from "./Sheet";
@@ -69,15 +69,11 @@ export function OpenSheet() {
                 </button>
               </span>
             ) : (
-              <button
-                type="button"
-                className="small"
-                aria-label={t("deleteDocument", { name })}
-                title={t("deleteDocument", { name })}
+              <SmallTool
+                icon="delete"
+                name={t("deleteDocument", { name })}
                 onClick={() => setSure(id)}
-              >
-                <Icon name="delete" />
-              </button>
+              />
             )}
           </li>
         ))}

@@ -1,12 +1,26 @@
 /** The property panel: of the selected objects, or of the page and the document. */
 
+import { useEffect } from "react";
+import { heightOf } from "../canvas/measure";
 import { nameOf } from "../canvas/names";
+import { find } from "../model/changes";
 import type { Change, PageObject } from "../model/types";
+import { SmallTool } from "../ribbon/Tool";
 import { useText, useView, useWorkspace } from "../workspace/use";
 import { pageOf } from "../workspace/view";
 import { NumberField, Section } from "./fields";
 import { CodeFields, ImageFields, LineFields, RectangleFields, TextFields } from "./KindFields";
 import { PageFields } from "./PageFields";
+
+/** What makes a text longer, or its letters larger. */
+const GROWS: readonly string[] = ["text", "font", "size", "weight", "italic"];
+
+/** The height that a text needs besides, lest some of it be cut off. */
+function grown(object: PageObject, name: string, value: unknown): { height?: number } {
+  if (object.kind !== "text" || !GROWS.includes(name)) return {};
+  const height = heightOf({ ...object, [name]: value });
+  return height > object.height ? { height } : {};
+}
 
 /** What several objects have in common; undefined where they differ. */
 export type Common = Readonly<Record<string, unknown>>;
@@ -24,25 +38,48 @@ export function Properties() {
   const workspace = useWorkspace();
   const page = useView(pageOf);
   const selection = useView((view) => view.selection);
+  const drawer = useView((view) => view.drawer);
   const objects = page?.objects.filter(({ id }) => selection.includes(id)) ?? [];
   const [first, ...more] = objects;
+  const firstId = first?.id;
+  useEffect(() => {
+    if (!drawer || !firstId) return;
+    // The drawer has taken the lower half of the page's room.
+    document.querySelector(`[data-object="${firstId}"]`)?.scrollIntoView?.({ block: "center" });
+  }, [drawer, firstId]);
   const editing: Editing = {
     common: commonOf(objects),
     set: (name, value) => {
-      const changes = objects.map(({ id }): Change => ({ op: "set", id, set: { [name]: value } }));
+      const changes = objects.map((object): Change => {
+        const before = workspace.settled && find(workspace.settled, object.id);
+        const set = { [name]: value, ...grown(before ?? object, name, value) };
+        return { op: "set", id: object.id, set };
+      });
       workspace.type("changeProperty", `${name} ${selection.join()}`, changes);
     },
     end: () => workspace.commit(),
   };
   return (
-    <aside className="properties" aria-label={t("properties")}>
-      <h2>
-        {!first
-          ? t("page")
-          : more.length
-            ? t("objectsSelected", { count: objects.length })
-            : t(first.kind)}
-      </h2>
+    <aside
+      id="properties"
+      className={drawer ? "properties is-open" : "properties"}
+      aria-label={t("properties")}
+    >
+      <div className="panel-head">
+        <h2>
+          {!first
+            ? t("page")
+            : more.length
+              ? t("objectsSelected", { count: objects.length })
+              : t(first.kind)}
+        </h2>
+        <SmallTool
+          icon="close"
+          name={t("close")}
+          also="in-drawer"
+          onClick={() => workspace.view.set({ drawer: false })}
+        />
+      </div>
       {first ? (
         <>
           <Geometry editing={editing} objects={objects} />

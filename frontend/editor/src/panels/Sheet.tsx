@@ -1,7 +1,7 @@
 /** A panel that comes in beside the page; it blocks nothing, and Escape closes it. */
 
 import { type ReactNode, useEffect, useRef } from "react";
-import { Icon } from "../ribbon/icons";
+import { SmallTool } from "../ribbon/Tool";
 import { useText, useWorkspace } from "../workspace/use";
 
 export function Sheet({ name, children }: { name: string; children: ReactNode }) {
@@ -29,17 +29,9 @@ export function Sheet({ name, children }: { name: string; children: ReactNode })
         close();
       }}
     >
-      <div className="sheet-head">
+      <div className="panel-head">
         <h2>{name}</h2>
-        <button
-          type="button"
-          className="small close"
-          aria-label={t("close")}
-          title={t("close")}
-          onClick={close}
-        >
-          <Icon name="close" />
-        </button>
+        <SmallTool icon="close" name={t("close")} also="close" onClick={close} />
       </div>
       {children}
     </div>

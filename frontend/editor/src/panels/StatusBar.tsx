@@ -3,6 +3,7 @@
 import { LEAST, MOST, stepped } from "../canvas/zoom";
 import { Icon } from "../ribbon/icons";
 import { useRoving } from "../ribbon/roving";
+import { SmallTool } from "../ribbon/Tool";
 import { addPage } from "../workspace/objects";
 import { useText, useView, useWorkspace } from "../workspace/use";
 import type { Zoom } from "../workspace/view";
@@ -15,6 +16,7 @@ export function StatusBar({ zoom }: { zoom: number }) {
       <PageTabs />
       <span className="space" />
       <RowSteps />
+      <DrawerSwitch />
       <ZoomControl zoom={zoom} />
     </footer>
   );
@@ -42,15 +44,7 @@ function PageTabs() {
           </button>
         ))}
       </div>
-      <button
-        type="button"
-        className="small"
-        aria-label={t("addPage")}
-        title={t("addPage")}
-        onClick={() => addPage(workspace)}
-      >
-        <Icon name="plus" />
-      </button>
+      <SmallTool icon="plus" name={t("addPage")} onClick={() => addPage(workspace)} />
     </div>
   );
 }
@@ -66,16 +60,12 @@ function RowSteps() {
     <div className="row-steps" role="group" aria-label={t("data")}>
       {count > 0 && (
         <>
-          <button
-            type="button"
-            className="small"
-            aria-label={t("previousRow")}
-            title={t("previousRow")}
+          <SmallTool
+            icon="previous"
+            name={t("previousRow")}
             disabled={row === null || row === 0}
             onClick={() => workspace.goToRow((row ?? 0) - 1)}
-          >
-            <Icon name="previous" />
-          </button>
+          />
           <button
             type="button"
             className="text"
@@ -86,28 +76,48 @@ function RowSteps() {
           >
             {row === null ? t("template") : t("rowOf", { row: row + 1, count })}
           </button>
-          <button
-            type="button"
-            className="small"
-            aria-label={t("nextRow")}
-            title={t("nextRow")}
+          <SmallTool
+            icon="next"
+            name={t("nextRow")}
             disabled={row === null || row >= count - 1}
             onClick={() => workspace.goToRow((row ?? -1) + 1)}
-          >
-            <Icon name="next" />
-          </button>
+          />
         </>
       )}
       <button
         type="button"
         className="text"
         aria-pressed={grid}
+        aria-label={t("dataGrid")}
+        title={t("dataGrid")}
         onClick={() => workspace.view.set({ grid: !grid })}
       >
         <Icon name="table" />
-        {t("dataGrid")}
+        <span className="word">{t("dataGrid")}</span>
       </button>
     </div>
+  );
+}
+
+/** In a narrow window only, where the properties are not beside the page. */
+function DrawerSwitch() {
+  const t = useText();
+  const workspace = useWorkspace();
+  const drawer = useView((view) => view.drawer);
+  const isOpen = useView((view) => view.report !== null);
+  if (!isOpen) return null;
+  return (
+    <button
+      type="button"
+      className="small in-drawer"
+      aria-label={t("properties")}
+      title={t("showProperties")}
+      aria-expanded={drawer}
+      aria-controls="properties"
+      onClick={() => workspace.view.set({ drawer: !drawer, sheet: null })}
+    >
+      <Icon name="properties" />
+    </button>
   );
 }
 
@@ -124,16 +134,12 @@ function ZoomControl({ zoom }: { zoom: number }) {
   return (
     // biome-ignore lint/a11y/useSemanticElements: buttons in a row, not a form's fields
     <div className="zoom" role="group" aria-label={t("zoom")}>
-      <button
-        type="button"
-        className="small"
-        aria-label={t("zoomOut")}
-        title={t("zoomOut")}
+      <SmallTool
+        icon="minus"
+        name={t("zoomOut")}
         disabled={zoom <= LEAST}
         onClick={() => set(stepped(zoom, false))}
-      >
-        <Icon name="minus" />
-      </button>
+      />
       <select
         aria-label={t("zoom")}
         value={isOther ? "other" : String(chosen)}
@@ -150,16 +156,12 @@ function ZoomControl({ zoom }: { zoom: number }) {
           </option>
         ))}
       </select>
-      <button
-        type="button"
-        className="small"
-        aria-label={t("zoomIn")}
-        title={t("zoomIn")}
+      <SmallTool
+        icon="plus"
+        name={t("zoomIn")}
         disabled={zoom >= MOST}
         onClick={() => set(stepped(zoom, true))}
-      >
-        <Icon name="plus" />
-      </button>
+      />
     </div>
   );
 }

@@ -1,6 +1,6 @@
 /** What is said in passing, for the eye and for the ear. */
 
-import { Icon } from "../ribbon/icons";
+import { SmallTool } from "../ribbon/Tool";
 import { useText, useView, useWorkspace } from "../workspace/use";
 
 export function Toasts() {
@@ -26,14 +26,11 @@ export function Toasts() {
               {t("undo")}
             </button>
           )}
-          <button
-            type="button"
-            className="small"
-            aria-label={t("dismiss")}
+          <SmallTool
+            icon="close"
+            name={t("dismiss")}
             onClick={() => workspace.toasts.forget(id)}
-          >
-            <Icon name="close" />
-          </button>
+          />
         </div>
       ))}
     </div>

@@ -15,7 +15,7 @@ export function TitleBar() {
   const isOpen = useView((view) => view.report !== null);
   const saving = useView((view) => view.saving);
   return (
-    <header className="title-bar">
+    <header className={shop ? "title-bar has-order" : "title-bar"}>
       <img src="/icon.svg" alt="" width="22" height="22" />
       <h1 className="unseen">Orion Web Editor</h1>
       {isOpen ? <DocumentName /> : <strong>Orion</strong>}

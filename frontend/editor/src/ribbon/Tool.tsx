@@ -46,6 +46,31 @@ export function Tool({
   );
 }
 
+interface SmallToolProps {
+  readonly icon: IconName;
+  readonly name: string;
+  readonly disabled?: boolean;
+  /** Further classes. */
+  readonly also?: string;
+  readonly onClick: () => void;
+}
+
+/** A button of the other bars and panels: a sign, and its name as a tooltip. */
+export function SmallTool({ icon, name, disabled, also, onClick }: SmallToolProps) {
+  return (
+    <button
+      type="button"
+      className={also ? `small ${also}` : "small"}
+      aria-label={name}
+      title={name}
+      disabled={disabled}
+      onClick={onClick}
+    >
+      <Icon name={icon} />
+    </button>
+  );
+}
+
 export function Group({
   name,
   columns,

@@ -2,7 +2,7 @@
 
 import { act, cleanup, render } from "@testing-library/react";
 import type { ReactNode } from "react";
-import { afterEach } from "vitest";
+import { afterEach, beforeEach, vi } from "vitest";
 import { Engine } from "../../src/engine/commands";
 import type { Report } from "../../src/model/types";
 import { WorkspaceContext } from "../../src/workspace/use";
@@ -10,6 +10,10 @@ import { Workspace } from "../../src/workspace/workspace";
 import { emptyReport, FakeEngine } from "./engine";
 import { FakeLink } from "./link";
 
+// jsdom has no canvas, and complains of whoever looks.
+beforeEach(() => {
+  vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockReturnValue(null);
+});
 afterEach(cleanup);
 
 export async function shown(content: ReactNode, more: Partial<Report> = {}) {

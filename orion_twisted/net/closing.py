@@ -109,8 +109,12 @@ class ClosingSocket(WebSocketServerProtocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._stalled is not None and self._stalled.active():
             self._stalled.cancel()
-        super().connectionLost(reason)
+        self._tell_end(reason)
         self.is_closed = None  # Autobahn's Deferred has fired with ourselves: a cycle
         if self.closeHandshakeTimeoutCall is not None:
             self.closeHandshakeTimeoutCall.cancel()  # the one timer that Autobahn forgets
             self.closeHandshakeTimeoutCall = None
+
+    def _tell_end(self, reason: Failure) -> None:
+        """Have Autobahn know that the connection is gone: it calls `onClose`."""
+        super().connectionLost(reason)

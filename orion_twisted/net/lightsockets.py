@@ -3,7 +3,8 @@ Autobahn's sockets, with less to do when one is made and less to hold while it i
 
 Autobahn copies every option of its factory into every socket, and formats them all for a line of
 its debug log that nobody asks for: a quarter of a millisecond. Of the opening handshake it keeps
-all that it has read and written, for as long as the socket lives.
+all that it has read and written, for as long as the socket lives. Here a handshake as the gate
+writes it, and a close frame as browsers send it, are answered at one look.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from typing import Any
 
 from autobahn.twisted.util import peer2str
 from autobahn.twisted.websocket import WebSocketServerProtocol
-from autobahn.websocket.protocol import TrafficStats
+from autobahn.websocket.protocol import TrafficStats, WebSocketProtocol
 from autobahn.websocket.utf8validator import Utf8Validator
 from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 
 from orion_twisted.core.handshake import DialIn, upgrade_request
 from orion_twisted.core.settings import Limits
@@ -42,6 +45,12 @@ _PLAIN_HANDSHAKE = re.compile(
 _ANSWER = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n"
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
+
+_PLAIN_CLOSE = {b"\x88\x80": 6, b"\x88\x82": 8}
+"""How a browser's close frame begins that gives no reason, and no code or one; and its length."""
+
+_CLOSE_CODES = frozenset({1000, 1001, *range(3000, 5000)})
+"""Those that are sent back. Of others, Autobahn knows which of them a browser may send."""
 
 
 class _WhenAsked:
@@ -162,12 +171,12 @@ def _light_class(factory: BrowserFactory) -> type[BrowserProtocol]:
     }
     own = {"CONFIG_ATTRS": [], "heavy": heavy, "utf8validator": _WhenAsked(Utf8Validator)}
     return type(
-        heavy.__name__, (heavy,), {**_INSTEAD, **_AT_REST, **carried, **own, **_opening(heavy)}
+        heavy.__name__, (heavy,), {**_INSTEAD, **_AT_REST, **carried, **own, **_short_ways(heavy)}
     )
 
 
-def _opening(heavy: type[BrowserProtocol]) -> dict[str, Any]:
-    """Return how sockets of a class are opened where they are light."""
+def _short_ways(heavy: type[BrowserProtocol]) -> dict[str, Any]:
+    """Return how sockets of a class are opened, and end, where they are light."""
 
     def __init__(self: Any, owner: BrowserOwner | None, subprotocol: str | None) -> None:
         # What Autobahn would make is in the class.
@@ -219,9 +228,44 @@ def _opening(heavy: type[BrowserProtocol]) -> dict[str, Any]:
     def _onOpen(self: BrowserProtocol) -> None:
         self.onOpen()  # and nobody is told what TLS knows of the browser: nobody asks
 
+    def _dataReceived(self: Any, data: bytes) -> None:
+        if (
+            len(data) != _PLAIN_CLOSE.get(data[:2])
+            or self.state != self.STATE_OPEN
+            or self.data
+            or self.current_frame is not None
+            or self.inside_message
+            or self._paused
+            or self._resting is not None
+        ):
+            heavy._dataReceived(self, data)
+            return
+        code = None
+        if len(data) == 8:
+            code = (data[6] ^ data[2]) << 8 | data[7] ^ data[3]
+            if code not in _CLOSE_CODES:
+                heavy._dataReceived(self, data)
+                return
+        self.remoteCloseCode = self.localCloseCode = code
+        self.transport.write(b"\x88\0" if code is None else b"\x88\2%c%c" % divmod(code, 256))
+        self.state = self.STATE_CLOSING
+        self.wasClean = True
+        self.dropConnection()
+
+    def _tell_end(self: Any, reason: Failure) -> None:
+        if isinstance(reason.value, ConnectionDone):
+            # What Autobahn does beside that is to word lines of debugging.
+            WebSocketProtocol._connectionLost(self, reason)
+            self.factory.countConnections -= 1
+        else:
+            heavy._tell_end(self, reason)
+
     return {
         each.__name__: each
-        for each in (__init__, connectionMade, processHandshake, onOpen, _onOpen)
+        for each in (
+            *(__init__, connectionMade, processHandshake, onOpen, _onOpen),
+            *(_dataReceived, _tell_end),
+        )
     }
 
 
@@ -273,36 +317,98 @@ class _Wire:
 
     def __init__(self) -> None:
         self.written = b""
+        self.is_over = False
 
     def write(self, data: bytes) -> None:
         self.written += data
+
+    def loseConnection(self) -> None:
+        self.is_over = True
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        """There is never too much."""
+
+    def unregisterProducer(self) -> None:
+        """There is never too much."""
 
     def getPeer(self) -> IPv4Address:
         return IPv4Address("TCP", "127.0.0.1", 0)
 
 
+class _Owner:
+    """Hears what a socket tells."""
+
+    def __init__(self) -> None:
+        self.heard: list[object] = []
+
+    def browser_opened(self, browser: BrowserProtocol) -> None:
+        self.heard.append("open")
+
+    def browser_rests(self) -> None:
+        """There are no messages."""
+
+    def browser_lost(self, code: int, reason: str) -> None:
+        self.heard.append((code, reason))
+
+
+class _Trial:
+    """A socket without a connection, and what comes of it."""
+
+    def __init__(self, subprotocol: str | None, is_light: bool) -> None:
+        self.factory = browser_factory(Limits(), 1, False, Clock())
+        if is_light:
+            self.factory.browser_class = _light_class(self.factory)
+        self.wire: Any = _Wire()
+        self.owner = _Owner()
+        owner: Any = self.owner
+        self.socket: Any = self.factory.connect(owner, subprotocol)
+        self.socket.makeConnection(self.wire)
+        self.names: set[str] = set()
+
+    def say(self, data: bytes) -> bytes:
+        """Have the socket receive something; return what it answers."""
+        self.wire.written = b""
+        self.socket.dataReceived(data)
+        return bytes(self.wire.written)
+
+    def end(self) -> tuple[object, ...]:
+        """End the connection; return what else comes of it."""
+        self.socket.connectionLost(Failure(ConnectionDone()))
+        timers = self.factory.reactor.getDelayedCalls()
+        return self.owner.heard, self.wire.is_over, timers, self.factory.countConnections
+
+    def differs_in(self, other: _Trial) -> str | None:
+        """
+        Return an attribute that the other one's socket has otherwise, or None.
+
+        What Autobahn keeps of the frame that it reads is no part of that: the other has read none.
+        """
+        self.names = self.names or vars(self.socket).keys() - _NOT_KEPT
+        name: str
+        for name in sorted(self.names):
+            if not _is_alike(getattr(self.socket, name), getattr(other.socket, name)):
+                return name
+        return None
+
+
 def _otherwise_opened() -> str | None:
-    """Open a socket in both ways, without a connection, and compare what comes of it."""
-    for subprotocol in (None, "chat"):
+    """Open and close a socket in both ways, and compare what comes of it."""
+    for subprotocol, code in ((None, b""), ("chat", b"\3\xe8")):
         request = upgrade_request(DialIn(b"AAAAAAAAAAAAAAAAAAAAAA==", subprotocol), False)
         if _PLAIN_HANDSHAKE.fullmatch(request) is None:
             return "a handshake is written in another way"
-        opened = []
-        for is_light in (False, True):
-            factory = browser_factory(Limits(), 1, False, Clock())
-            if is_light:
-                factory.browser_class = _light_class(factory)
-            wire: Any = _Wire()
-            socket: Any = factory.connect(None, subprotocol)
-            socket.makeConnection(wire)
-            socket.dataReceived(request)
-            opened.append((socket, wire.written))
-        (heavy, answer), (light, written) = opened
-        if written != answer:
+        heavy, light = _Trial(subprotocol, False), _Trial(subprotocol, True)
+        if heavy.say(request) != light.say(request):
             return "Autobahn answers a handshake in another way"
-        for name, value in vars(heavy).items():
-            if name not in _NOT_KEPT and not _is_alike(value, getattr(light, name)):
-                return f"Autobahn opens a socket with another {name}"
+        if name := heavy.differs_in(light):
+            return f"Autobahn opens a socket with another {name}"
+        frame = b"\x88%c\0\0\0\0%s" % (0x80 | len(code), code)
+        if heavy.say(frame) != light.say(frame):
+            return "Autobahn answers a close frame in another way"
+        if (name := heavy.differs_in(light)) or heavy.end() != light.end():
+            return f"Autobahn closes a socket with another {name or 'end'}"
+        if name := heavy.differs_in(light):
+            return f"Autobahn ends a socket with another {name}"
     return None
 
 

@@ -23,8 +23,9 @@ from orion_twisted.net.browser import BrowserFactory, BrowserProtocol
 from orion_twisted.net.lightsockets import lighten, slim, why_not
 from tests.net import test_browser
 from tests.net.test_browser import client_frame
+from tests.transports import pending
 
-CONTINUATION, TEXT = 0x0, 0x1
+CONTINUATION, TEXT, CLOSE, PING = 0x0, 0x1, 0x8, 0x9
 
 
 class OnLightSockets:
@@ -182,6 +183,98 @@ class LightTests(OnLightSockets, test_browser.BrowserTestCase):
         self.assertGreater(held[0] - held[1], 4000)
 
 
+class CloseTests(OnLightSockets, test_browser.BrowserTestCase):
+    """Close frames, of which the plain ones are answered at one look."""
+
+    def heavy(self) -> BrowserFactory:
+        return super(OnLightSockets, self).factory()
+
+    def heard_of(self, factory: BrowserFactory, *reads: bytes) -> tuple[object, ...]:
+        """Return what both sides hear of a browser's last words, and what is left of it."""
+        self.setUp()
+        self.connect(factory)
+        for read in reads:
+            self.say(read)
+        said = self.sent()
+        self.exchange()
+        reason = self.wire.disconnected, self.wire.aborted
+        self.wire.hears_end()
+        self.advance(1)
+        return said, reason, self.owner.heard, factory.countConnections, pending(self.clock)
+
+    def assert_alike(self, *reads: bytes) -> None:
+        """Whatever Autobahn makes of it, light sockets make of it."""
+        with self.subTest(reads=reads):
+            heavy = self.heard_of(self.heavy(), *reads)
+            self.assertEqual(self.heard_of(self.factory(), *reads), heavy)
+
+    def test_codes(self) -> None:
+        """Every code is answered, or refused, as Autobahn does it."""
+        known = (0, 999, *range(1000, 1020), 2999, 3000, 4000, 4999, 5000, 65535)
+        self.assert_alike(client_frame(CLOSE))
+        for code in known:
+            self.assert_alike(client_frame(CLOSE, code.to_bytes(2)))
+
+    def test_what_is_not_plain(self) -> None:
+        """Reasons, half a code, other bits, no mask, and what comes before or behind."""
+        close = client_frame(CLOSE, b"\3\xe8")
+        for frame in (
+            client_frame(CLOSE, b"\3"),
+            client_frame(CLOSE, b"\3\xe8bye"),
+            client_frame(CLOSE, b"\3\xe8\xff"),
+            client_frame(CLOSE, last=False),
+            client_frame(CLOSE, rsv=1),
+            b"\x88\0",
+            b"\x88\2\3\xe8",
+            client_frame(PING, b"p") + close,
+            client_frame(TEXT, b"t") + close,
+            close + close,
+            close + client_frame(TEXT, b"late"),
+            client_frame(TEXT, b"half", last=False) + close,
+        ):
+            self.assert_alike(frame)
+        for at in range(1, len(close)):
+            self.assert_alike(close[:at], close[at:])
+        self.assert_alike(client_frame(TEXT, b"half", last=False), close)
+        self.assert_alike(client_frame(TEXT, b"cut short")[:5], close)
+        self.assert_alike(close, close)
+
+    def test_at_one_look(self) -> None:
+        """Autobahn's loop does not see a plain one."""
+        for frame, answer in (
+            (client_frame(CLOSE), b"\x88\0"),
+            (client_frame(CLOSE, b"\3\xe9"), b"\x88\2\3\xe9"),
+        ):
+            self.setUp()
+            self.connect()
+            with patch.object(WebSocketProtocol, "processData", None):
+                self.say(frame)
+            self.assertEqual(self.sent(), answer)
+
+    def test_after_our_own(self) -> None:
+        """The answer to our close frame is no close frame to be answered."""
+        heard = []
+        for factory in (self.heavy(), self.factory()):
+            self.setUp()
+            self.connect(factory)
+            self.browser.close(CloseCode.NORMAL, "bye")
+            self.say(client_frame(CLOSE, b"\3\xe8"))
+            self.exchange()
+            self.advance(1)
+            heard.append((self.owner.heard, self.visitor.heard, pending(self.clock)))
+        self.assertEqual(*heard)
+        self.assertEqual(heard[0][0], [(1000, "bye")])
+
+    def test_while_paused(self) -> None:
+        """One that comes while nobody reads waits, as all does."""
+        self.connect()
+        self.browser.pauseProducing()
+        self.browser.dataReceived(client_frame(CLOSE))
+        self.assertEqual((self.sent(), self.owner.heard), (b"", []))
+        self.browser.resumeProducing()
+        self.assertEqual(self.sent(), b"\x88\0")
+
+
 class WhyNotTests(SynchronousTestCase):
     """An Autobahn that is not as it was."""
 
@@ -236,3 +329,33 @@ class WhyNotTests(SynchronousTestCase):
 
         with patch.object(WebSocketServerProtocol, "_connectionMade", with_other):
             self.assertEqual(why_not(), "Autobahn opens a socket with another triggered")
+
+    def test_another_end(self) -> None:
+        """A close frame is answered, and a socket is left, as Autobahn does it, or by Autobahn."""
+        answered = WebSocketServerProtocol.onCloseFrame
+
+        def twice(self: Any, code: Any, reason: Any) -> Any:
+            self.transport.write(b"!")
+            return answered(self, code, reason)
+
+        def unclean(self: Any, code: Any, reason: Any) -> Any:
+            outcome = answered(self, code, reason)
+            self.wasNotCleanReason = "why"
+            return outcome
+
+        for instead, why in (
+            (twice, "Autobahn answers a close frame in another way"),
+            (unclean, "Autobahn closes a socket with another wasNotCleanReason"),
+        ):
+            why_not.cache_clear()
+            with patch.object(WebSocketServerProtocol, "onCloseFrame", instead):
+                self.assertEqual(why_not(), why)
+        lost = WebSocketServerProtocol._connectionLost
+
+        def uncounted(self: Any, reason: Any) -> None:
+            lost(self, reason)
+            self.factory.countConnections += 1
+
+        why_not.cache_clear()
+        with patch.object(WebSocketServerProtocol, "_connectionLost", uncounted):
+            self.assertEqual(why_not(), "Autobahn closes a socket with another end")

@@ -381,7 +381,10 @@ def demo(
     except (ConfigError, CannotListenError) as error:
         advice = "Is another demo running? --port, --shop-port and --engine-port name other ports."
         raise click.ClickException(f"{error}\n{advice}") from None
-    except (EngineError, OSError) as error:
+    except EngineError as error:
+        advice = "--folder names another folder for documents and certificates."
+        raise click.ClickException(f"{error}\n{advice}") from None
+    except OSError as error:
         raise click.ClickException(f"{folder}: {error}") from None
 
 

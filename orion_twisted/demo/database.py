@@ -102,9 +102,11 @@ class Database:
                     self.execute(statement)
                 self.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             elif version != SCHEMA_VERSION:
+                age = "an earlier" if version < SCHEMA_VERSION else "a later"
                 raise StoreFailed(
-                    f"{path} has documents of format {version}; this program reads "
-                    f"format {SCHEMA_VERSION}"
+                    f"{path} was made by {age} version of this program: it is of format "
+                    f"{version}, and this one reads format {SCHEMA_VERSION}. Move it away, "
+                    "and a new one is made in its place."
                 )
 
     def close(self) -> None:
@@ -134,5 +136,11 @@ class Database:
 def _failing() -> Iterator[None]:
     try:
         yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            raise StoreFailed(
+                f"another program has the documents open, perhaps another demo: {error}"
+            ) from error
+        raise StoreFailed(f"the document store failed: {error}") from error
     except sqlite3.Error as error:
         raise StoreFailed(f"the document store failed: {error}") from error

@@ -34,7 +34,7 @@ from orion_twisted.core.config import load_settings
 from orion_twisted.core.settings import TokenSettings
 from orion_twisted.demo.conversation import run_conversation
 from orion_twisted.demo.service import EngineService, engine_service
-from orion_twisted.demo.shop import ShopService, origin_of
+from orion_twisted.demo.shop import ShopService, Stand, origin_of
 from orion_twisted.net.devca import make_dev_certificates, trust_help
 from orion_twisted.service.gateway import Gateway
 from orion_twisted.service.startup import prepare
@@ -188,8 +188,7 @@ def start_gateway(reactor: Any, plan: Plan, material: Material) -> Gateway:
 
 def start_shop(reactor: Any, plan: Plan, material: Material) -> ShopService:
     """Start the shop; it listens when this returns, and is stopped with the reactor."""
-    shop = ShopService(
-        reactor,
+    stand = Stand(
         host=plan.shop_host,
         port=plan.shop_port,
         interface=LOOPBACK,
@@ -197,6 +196,7 @@ def start_shop(reactor: Any, plan: Plan, material: Material) -> ShopService:
         tenant=TENANT,
         key_file=material.key_file,
     )
+    shop = ShopService(reactor, stand)
     shop.startService()
     shop.shop.editor_origin = plan.editor_origin
     reactor.addSystemEventTrigger("before", "shutdown", shop.stopService)

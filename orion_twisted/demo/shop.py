@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from attrs import frozen
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.ssl import PrivateCertificate
@@ -23,18 +24,35 @@ def origin_of(host: str, port: int) -> str:
     return f"https://{host}" if port == 443 else f"https://{host}:{port}"
 
 
-class ShopService(Service):
+@frozen
+class Stand:
     """
-    The shop on a TLS port.
+    Where a shop is, and what it has of its own.
 
-    Args:
-        reactor: what listens (IReactorSSL).
+    Attributes:
         host: its name.
         port: where to listen; 0 takes a free port.
         interface: the address to listen on.
         certificate: a PEM file with the certificate and the key for its name.
         tenant: what the gateway calls it.
         key_file: the secret of its tokens.
+    """
+
+    host: str
+    port: int
+    interface: str
+    certificate: Path
+    tenant: str
+    key_file: Path
+
+
+class ShopService(Service):
+    """
+    The shop on a TLS port.
+
+    Args:
+        reactor: what listens (IReactorSSL).
+        stand: what it needs.
 
     Attributes:
         shop: what its site shares; there while the service runs.
@@ -42,23 +60,9 @@ class ShopService(Service):
 
     _log = Logger()
 
-    def __init__(
-        self,
-        reactor: Any,
-        host: str,
-        port: int,
-        interface: str,
-        certificate: Path,
-        tenant: str,
-        key_file: Path,
-    ) -> None:
+    def __init__(self, reactor: Any, stand: Stand) -> None:
         self._reactor = reactor
-        self._host = host
-        self._wanted_port = port
-        self._interface = interface
-        self._certificate = certificate
-        self._tenant = tenant
-        self._key_file = key_file
+        self._stand = stand
         self._listening: Any = None
         self.shop: Shop
 
@@ -79,14 +83,15 @@ class ShopService(Service):
             ValueError: the key of the tokens cannot be used.
             twisted.internet.error.CannotListenError: the port is taken.
         """
-        pem = self._certificate.read_bytes()
+        stand = self._stand
+        pem = stand.certificate.read_bytes()
         options = PrivateCertificate.loadPEM(pem).options()
-        shop = Shop("", "", Mint(self._tenant, self._key_file))
+        shop = Shop("", "", Mint(stand.tenant, stand.key_file))
         site = ShopSite(shop, self._reactor)
         self._listening = self._reactor.listenSSL(
-            self._wanted_port, site, options, interface=self._interface
+            stand.port, site, options, interface=stand.interface
         )
-        shop.origin = origin_of(self._host, self.port)
+        shop.origin = origin_of(stand.host, self.port)
         self.shop = shop
         super().startService()
         self._log.info("shop on {origin}", origin=shop.origin)

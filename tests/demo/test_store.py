@@ -203,7 +203,7 @@ class FileTests(StoreTestCase):
         store.create(EMPTY)
         with self.assertRaises(StoreFailed) as caught:
             self.open()
-        self.assertIn("locked", str(caught.exception))
+        self.assertIn("another program has the documents open", str(caught.exception))
         store.close()
         self.assertEqual(self.open().load(1).document, EMPTY)
 
@@ -270,12 +270,14 @@ class FileTests(StoreTestCase):
         self.assertRaises(StoreFailed, self.open)
 
     def test_another_format_is_refused(self) -> None:
-        """A file of another version is left alone, with both versions named."""
+        """A file of another version is left alone, and it is said what to do with it."""
         self.open().close()
-        self.damage(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-        with self.assertRaises(StoreFailed) as caught:
-            self.open()
-        self.assertIn(f"format {SCHEMA_VERSION + 1}", str(caught.exception))
+        for version, age in ((SCHEMA_VERSION - 1, "an earlier"), (SCHEMA_VERSION + 1, "a later")):
+            self.damage(f"PRAGMA user_version = {version}")
+            with self.assertRaises(StoreFailed) as caught:
+                self.open()
+            for words in (str(self.path), f"format {version}", f"{age} version", "Move it away"):
+                self.assertIn(words, str(caught.exception))
 
     def test_trouble_with_the_file_is_a_failure_of_the_store(self) -> None:
         """A closed file is a clear error, not an exception of the library."""

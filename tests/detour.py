@@ -10,7 +10,6 @@ import socket
 import struct
 import threading
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 from tests.browser import PATIENCE
@@ -95,15 +94,8 @@ class Detour:
         with suppress(OSError):
             receiver.shutdown(socket.SHUT_WR)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Break every connection, and take no more."""
         self._flows.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
@@ -114,3 +106,9 @@ class Detour:
             assert not thread.is_alive()
         for end in self._ends:
             end.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -164,5 +164,5 @@ class Parts:
         """End all of them; return what they have logged."""
         for process in self.processes.values():
             process.stop()
-        self.detour.__exit__(None, None, None)
+        self.detour.close()
         return [process.log for process in self.processes.values()]

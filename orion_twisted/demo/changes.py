@@ -169,10 +169,11 @@ def _apply(document: Document, change: AnyChange) -> Document:
                 raise Refused("the last page stays")
             return replace(document, pages=(*document.pages[:index], *document.pages[index + 1 :]))
         case ResizePage():
-            pages = list(document.pages)
             index = _page_index(document, change.id)
-            pages[index] = replace(pages[index], width=change.width, height=change.height)
-            return replace(document, pages=tuple(pages))
+            page = document.pages[index]
+            return _with_page(
+                document, index, replace(page, width=change.width, height=change.height)
+            )
         case Rename():
             return replace(document, name=change.name)
         case Data():
@@ -219,9 +220,12 @@ def _ids(document: Document) -> Iterator[str]:
 
 
 def _with_objects(document: Document, index: int, objects: tuple[Placeable, ...]) -> Document:
-    pages = list(document.pages)
-    pages[index] = replace(pages[index], objects=objects)
-    return replace(document, pages=tuple(pages))
+    return _with_page(document, index, replace(document.pages[index], objects=objects))
+
+
+def _with_page(document: Document, index: int, page: Page) -> Document:
+    pages = (*document.pages[:index], page, *document.pages[index + 1 :])
+    return replace(document, pages=pages)
 
 
 def _with_properties(placed: Placeable, new: dict[str, Any]) -> Placeable:

@@ -50,6 +50,7 @@ export const builds = {
         name: "OrionBridge",
         fileName: () => "orion-client.umd.cjs",
       },
+      rolldownOptions: { output: { generatedCode: { symbols: false } } },
     },
   },
   embed: {

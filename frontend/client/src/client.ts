@@ -41,7 +41,7 @@ export class OrionClient implements Client {
     const { protocol, queue, patience = 500, session = null, lazy } = options;
     const at = new URL(url, globalThis.location?.href);
     at.protocol = at.protocol.replace("http", "ws");
-    const room = { messages: queue?.messages ?? 1000, bytes: queue?.bytes ?? 8 << 20 };
+    const room = { messages: 1000, bytes: 8 << 20, ...queue };
     this.#options = options;
     this.#talk =
       protocol === "orion.v1" ? new Plain(room, patience) : new Session(room, patience, session);
@@ -127,10 +127,10 @@ export class OrionClient implements Client {
 
   /** Return the body as it goes out; bytes are copied, since they may have to go out again. */
   #bodyOf(body: Body): Data {
-    if (ArrayBuffer.isView(body)) {
-      body = new Uint8Array(body.buffer, body.byteOffset, body.byteLength).slice();
-    } else if (body instanceof ArrayBuffer) body = new Uint8Array(body).slice();
-    else if (typeof body !== "string") body = JSON.stringify(body);
+    if (ArrayBuffer.isView(body) || body instanceof ArrayBuffer) {
+      const { buffer = body as ArrayBuffer, byteOffset, byteLength } = body as ArrayBufferView;
+      body = new Uint8Array(buffer, byteOffset, byteLength).slice();
+    } else if (typeof body !== "string") body = JSON.stringify(body);
     return this.#talk instanceof Plain ? objectText(body as Data) : (body as Data);
   }
 
@@ -206,7 +206,7 @@ export class OrionClient implements Client {
       waiting: owned.length,
       waitingBytes: owned.reduce((sum, { size }) => sum + size, 0),
       attempt: this.#connection.attempt,
-      ...(this.#recovered !== undefined && { recovered: this.#recovered }),
+      recovered: this.#recovered,
       ...this.#end,
     };
   }

@@ -51,7 +51,6 @@ export abstract class Conversation {
     this.outbound.add(message);
     this.#pump(now);
     if (!message.n && this.outbound.isOverfull) {
-      this.outbound.giveUp(message);
       this.#fail(message, "QUEUE_FULL", "too much is waiting");
     }
   }
@@ -106,7 +105,6 @@ export abstract class Conversation {
   /** Settle all: what was sent as OUTCOME_UNKNOWN, what waits as CLOSED. */
   end(why: string): void {
     for (const each of this.outbound.owned) {
-      this.outbound.giveUp(each);
       this.#fail(each, each.sentAt ? "OUTCOME_UNKNOWN" : "CLOSED", why);
     }
   }
@@ -153,7 +151,9 @@ export abstract class Conversation {
     this.out.push({ do: "tell", event, value });
   }
 
+  /** Settle a message that is given up. */
   #fail(message: Message, code: ErrorCode, why: string): void {
+    this.outbound.giveUp(message);
     const outcome = new OrionError(code, why, message.sentAt ? undefined : false);
     this.out.push({ do: "settle", message, outcome });
   }
@@ -172,7 +172,6 @@ export abstract class Conversation {
     this.#expire(now);
     for (let next = this.outbound.next; next; next = this.outbound.next) {
       if (next.size > this.most) {
-        this.outbound.giveUp(next);
         this.#fail(next, "TOO_LARGE", `the gateway takes ${this.most} bytes`);
         continue;
       }

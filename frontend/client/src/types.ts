@@ -35,7 +35,7 @@ export interface State {
   /** How many tries there have been since the last connection that could be used. */
   readonly attempt: number;
   /** Whether the session went on, and nothing was missing, at the last welcome. */
-  readonly recovered?: boolean;
+  readonly recovered?: boolean | undefined;
   /** The close code and reason of the last socket. */
   readonly code?: number;
   readonly reason?: string;

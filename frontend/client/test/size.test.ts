@@ -35,7 +35,7 @@ describe("sizes", () => {
 
   it("of its file for <script>: little more", async () => {
     const code = await built("umd");
-    expect(compressed(code)).toBeLessThan(6250);
+    expect(compressed(code)).toBeLessThan(6050);
     expect(code).toMatch(ASCII);
     const page: { OrionBridge?: Record<string, unknown> } = {};
     new Function("globalThis", "self", code).call(page, page, page);

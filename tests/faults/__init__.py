@@ -20,7 +20,8 @@ Nothing here shares code with the gateway. The pieces, from the bottom up:
              each with its book (`books`): what it handed over, what came of it, and every broken
              rule that it saw.
 `evidence`   Books, ledgers and the proxies' troubles, put together: what was sure to arrive?
-`audit`      What must not be, found by name in the evidence; `story` tells what happened around it.
+`audit`      What must not be, found by name in the evidence.
+`story`      What happened around that, as far as anybody has noted it.
 `schedule`   The faults of a run, drawn from its seed: the same seed gives the same faults.
 `wishes`     What its browsers hand over, drawn from it, too.
 `stage`      A gateway in one of several shapes, with engines and proxies around it; `watch` looks

@@ -122,6 +122,14 @@ class EngineTests(IsolatedAsyncioTestCase):
         await self.ask(Order("1.1-1", "dribble"), Order("1.1-2"), Order("1.1-3", "coalesce"))
         self.assertEqual(await self.kinds(3), [1, 2, 3])
 
+    async def test_crumbs_end(self) -> None:
+        """However much is dribbled, it is over soon: else a link would never come to rest."""
+        orders = [Order(f"1.1-{n}", "dribble", answer=16_000) for n in range(1, 6)]
+        began = time.monotonic()
+        await self.ask(*orders)
+        self.assertEqual(await self.kinds(5), [1, 2, 3, 4, 5])
+        self.assertLess(time.monotonic() - began, 4.0)
+
     async def test_huge(self) -> None:
         """A huge frame is announced, and no more than announced."""
         await self.ask(Order("1.1-1", "huge"))

@@ -12,7 +12,7 @@ from tests.faults.orders import Order, read_order
 from tests.faults.proxy import Blow, Proxy
 from tests.faults.schedule import faults, fingerprint
 from tests.faults.speech import SpeechV2
-from tests.faults.wires import Framed
+from tests.faults.wires import MOST_CRUMBS, SINGLE_BYTES, Framed, crumbs_of
 from tests.harness import free_port
 
 
@@ -39,6 +39,16 @@ class OrderTests(IsolatedAsyncioTestCase):
                     for payload in codec.receive(whole[at : at + step])
                 ]
                 self.assertEqual(got, payloads, (framing, step))
+
+    def test_crumbs(self) -> None:
+        """A frame in crumbs is the same frame, and its first bytes are crumbs by themselves."""
+        for size in (0, 1, SINGLE_BYTES, MOST_CRUMBS, MOST_CRUMBS + 1, 16_000, 1 << 20):
+            data = bytes(range(256)) * (size // 256 + 1)
+            crumbs = crumbs_of(data[:size])
+            self.assertEqual(b"".join(crumbs), data[:size])
+            self.assertLessEqual(len(crumbs), MOST_CRUMBS)
+            self.assertTrue(all(len(each) == 1 for each in crumbs[:SINGLE_BYTES]))
+            self.assertTrue(size > MOST_CRUMBS or len(crumbs) == size)
 
     def test_schedule(self) -> None:
         """The same seed gives the same faults, another one gives others; so many a second."""

@@ -22,7 +22,14 @@ from websockets.uri import parse_uri
 from tests.e2e.backends import ENDINGS, PREFIXES, frame
 
 CRUMB_EVERY = 0.0005
-"""Seconds between the bytes of a frame that is dribbled."""
+"""Seconds between the crumbs of a frame that is dribbled; with what a loop takes, twice that."""
+
+MOST_CRUMBS = 400
+"""Crumbs of a frame, and how many may wait when another one is begun: together they take a second.
+Without an end a busy link would dribble on long after those who asked have left."""
+
+SINGLE_BYTES = 200
+"""How many bytes of a frame are crumbs by themselves, at least: the head, and more."""
 
 OPEN_STATES = (1, 4, 5)
 """TCP states in which the peer has not ended: ESTABLISHED, FIN_WAIT1, FIN_WAIT2 (linux/tcp.h)."""
@@ -162,6 +169,15 @@ class WebSocketCodec:
         return b"\x81\xff" + struct.pack(">Q", HUGE) + b"mask" + b"x" * 100
 
 
+def crumbs_of(data: bytes) -> list[bytes]:
+    """Return bytes in pieces: one by one first, and never in more than `MOST_CRUMBS`."""
+    if len(data) <= MOST_CRUMBS:
+        return [data[at : at + 1] for at in range(len(data))]
+    head, rest = data[:SINGLE_BYTES], data[SINGLE_BYTES:]
+    step = -(-len(rest) // (MOST_CRUMBS - SINGLE_BYTES))
+    return crumbs_of(head) + [rest[at : at + step] for at in range(0, len(rest), step)]
+
+
 class Owner(Protocol):
     """Whose wire it is."""
 
@@ -271,7 +287,8 @@ class Wire(asyncio.Protocol):
         Args:
             payload: its payload.
             note: called when all of it has been taken.
-            crumbs: send it byte by byte; what comes later waits.
+            crumbs: send it byte by byte, or, beyond `SINGLE_BYTES`, in `MOST_CRUMBS` pieces, if
+                there are not too many on their way already; what comes later waits.
         """
         self._write(self._codec.encode(payload), note, crumbs)
 
@@ -292,8 +309,7 @@ class Wire(asyncio.Protocol):
             self._together.append((data, note))
         elif crumbs or self._crumbs:
             is_first = not self._crumbs
-            step = 1 if crumbs else len(data)
-            pieces = [data[at : at + step] for at in range(0, len(data), step)]
+            pieces = crumbs_of(data) if crumbs and len(self._crumbs) < MOST_CRUMBS else [data]
             self._crumbs.extend((piece, None) for piece in pieces[:-1])
             self._crumbs.append((pieces[-1], note))
             if is_first:

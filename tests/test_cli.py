@@ -311,6 +311,7 @@ class VersionTests(CommandTestCase):
                 "data path: pumps from socket to socket",
                 "data path: frames past Autobahn's loop",
                 "data path: eager writes",
+                "data path: direct dials",
                 "data path: lean TLS",
                 "data path: light sockets",
                 "data path: rare collections of cycles",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import TimeoutError
+from twisted.internet.error import ConnectBindError, TimeoutError
 from twisted.internet.interfaces import (
     IAddress,
     IConnector,
@@ -28,6 +28,7 @@ from zope.interface import implementer
 
 from orion_twisted.core.backoff import Backoff
 from orion_twisted.core.choice import Attempt, Choice
+from orion_twisted.net.dialling import DirectClient, DirectEndpoint
 from orion_twisted.net.links import BackendLink, LinkOwner, Loss
 
 CONNECT_TIMEOUT = 5.0
@@ -178,7 +179,7 @@ class EndpointConnector:
         self._clock = clock
         self._choice = choice
         self._chosen: Attempt | None = None
-        self._attempt: Deferred[Any] | None = None
+        self._attempt: Deferred[Any] | DirectClient | None = None
         self._protocol: BackendLink | None = None
         self._timeout: IDelayedCall | None = None
         self._timed_out = False
@@ -189,12 +190,21 @@ class EndpointConnector:
         self._timeout = self._clock.callLater(CONNECT_TIMEOUT, self._give_up)
         self._chosen = self._choice.pick(self._clock.seconds())
         _, endpoint = self._endpoints[self._chosen.index]
-        self._attempt = endpoint.connect(_OneLink(self._build))
-        self._attempt.addErrback(self.failed)
+        if isinstance(endpoint, DirectEndpoint):
+            try:
+                self._attempt = endpoint.dial(self)
+            except ConnectBindError:
+                self.failed(Failure())
+        else:
+            self._attempt = endpoint.connect(_OneLink(self.buildProtocol))
+            self._attempt.addErrback(self.failed)
 
-    def _build(self, addr: IAddress | None) -> BackendLink:
+    def buildProtocol(self, addr: IAddress | None) -> Any:
         self._protocol = link = self._factory.build_link()
         return link
+
+    def connectionFailed(self, reason: Failure) -> None:
+        self.failed(reason)
 
     def _give_up(self) -> None:
         self._timed_out = True

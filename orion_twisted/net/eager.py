@@ -175,12 +175,12 @@ class _Dialled(tcp.BaseClient):
         if connector is None or "connector" in vars(self):
             return  # it is connected, or has failed before
         # While it dials it knows itself. It may have an event left in this turn.
-        self.doRead = self.doWrite = _nothing_left  # type: ignore[method-assign]
+        self.doRead = self.doWrite = nothing_left  # type: ignore[method-assign]
         if connector.transport is None:
             _forget_dialler(connector)
 
 
-def _nothing_left() -> None:
+def nothing_left() -> None:
     """Stand in for an attempt to connect that is over."""
 
 

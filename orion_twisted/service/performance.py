@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from orion_twisted.core import wsframes
 from orion_twisted.core.wsframes import Codec
-from orion_twisted.net import eager, garbage, leantls, lightsockets, pump
+from orion_twisted.net import dialling, eager, garbage, leantls, lightsockets, pump
 
 LEAN_REACTOR = "lean reactor"
 """The step that a process whose reactor somebody else has chosen does without."""
@@ -43,6 +43,7 @@ def steps(performance: str) -> Iterator[Step]:
     if performance in ("full", "portable"):
         yield Step("frames past Autobahn's loop")
         yield Step("eager writes", eager.why_not())
+        yield Step("direct dials", dialling.why_not())
         yield Step("lean TLS", leantls.why_not())
         yield Step("light sockets", lightsockets.why_not())
         yield Step("rare collections of cycles", garbage.why_not())

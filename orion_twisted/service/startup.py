@@ -40,7 +40,7 @@ from orion_twisted.net.certchecks import Unusable
 from orion_twisted.net.certfolder import FolderState, load_folder
 from orion_twisted.net.certwatch import CertificateWatcher
 from orion_twisted.net.clientca import ClientAuthority, read_client_ca
-from orion_twisted.net.dialling import DiallingReactor
+from orion_twisted.net.dialling import endpoint_of
 from orion_twisted.net.leantls import make_lean
 from orion_twisted.net.listening import hold, inherited
 from orion_twisted.net.proxied import ProxiedFactory
@@ -254,15 +254,13 @@ def _endpoints(
     settings: Settings, reactor: Any, problems: list[Problem]
 ) -> dict[str, list[tuple[str, IStreamClientEndpoint]]]:
     endpoints = {}
-    if codec_of(settings.performance) is not None:
-        reactor = DiallingReactor(reactor)
+    is_stock = codec_of(settings.performance) is None
+    make = clientFromString if is_stock else endpoint_of
     for tenant in settings.tenants:
         if tenant.dials_in:
             continue
         try:
-            endpoints[tenant.name] = [
-                (each, clientFromString(reactor, each)) for each in tenant.backend
-            ]
+            endpoints[tenant.name] = [(each, make(reactor, each)) for each in tenant.backend]
         except Exception as error:
             # Twisted opens the files that a `tls:` string names, and has no common error for it.
             problems.append(Problem(f"tenant.{tenant.name}.backend", _why(error)))

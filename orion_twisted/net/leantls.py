@@ -406,4 +406,18 @@ def _try_out() -> str | None:
     tls.abortConnection()
     if not (tls._aborted and tls.disconnecting and wire.is_aborted):
         return "it is cut off in another way"
+    return _otherwise_made(factory)
+
+
+def _otherwise_made(factory: TLSMemoryBIOFactory) -> str | None:
+    """Make a connection in Twisted's way and in our own, and compare what comes of it."""
+    wires = _Wire(), _Wire()
+    stock = TLSMemoryBIOProtocol(factory, Protocol())
+    lean = LeanTLSProtocol(factory, Protocol())
+    for made, wire in zip((stock, lean), wires, strict=True):
+        made.makeConnection(wire)  # as far as it is asked
+    if vars(lean).keys() - {"_records"} != vars(stock).keys():
+        return "a connection is made in another way"
+    if len(wires[0].written) != len(wires[1].written):
+        return "its handshake begins in another way"
     return None

@@ -7,7 +7,8 @@ Twisted's own tests of TLS run on it, too.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -924,7 +925,35 @@ class SwitchTests(TLSTestCase):
         factory = TLSMemoryBIOFactory(self.table, False, Factory.forProtocol(Recorder), self.clock)
         self.assertIsNone(why_not())
         aggregator = stock._AggregateSmallWrites
+        made, built = TLSMemoryBIOProtocol.makeConnection, TLSMemoryBIOFactory.__init__
+
+        def made_with_more(self: Any, transport: Any) -> None:
+            made(self, transport)
+            self.something = 1
+
+        def built_otherwise(self: Any, *arguments: Any, **options: Any) -> None:
+            built(self, *arguments, **options)
+            self.make = vars(self).pop("_creatorCallable")
+
+        def made_by_another_name(self: Any, transport: Any) -> None:
+            self.factory._creatorCallable = self.factory.make
+            made(self, transport)
+            del self.factory._creatorCallable
+
+        @contextmanager
+        def by_another_name() -> Iterator[None]:
+            with (
+                patch.object(TLSMemoryBIOFactory, "__init__", built_otherwise),
+                patch.object(TLSMemoryBIOProtocol, "makeConnection", made_by_another_name),
+            ):
+                yield
+
         for reason, change in (
+            (
+                "made in another way",
+                patch.object(TLSMemoryBIOProtocol, "makeConnection", made_with_more),
+            ),
+            ("no attribute '_creatorCallable'", by_another_name()),
             ("has no _bufferedWrite", patch.object(leantls, "TLSMemoryBIOProtocol", object)),
             ("another kind", patch.object(TLSMemoryBIOFactory, "protocol", TLSMemoryBIOProtocol)),
             ("no attribute '_buffer'", patch.object(aggregator, "__init__", lambda *_: None)),

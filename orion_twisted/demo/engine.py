@@ -30,7 +30,9 @@ reactor: Any = global_reactor
 @click.option("--port", default=7000, show_default=True, help="Where to listen; 0: a free port.")
 @click.option("--interface", default="127.0.0.1", show_default=True, help="The address of it.")
 @click.option("--database", default=":memory:", show_default=True, help="File of the documents.")
-@click.option("--empty", is_flag=True, help="Start an empty database without a first document.")
+@click.option(
+    "--empty", is_flag=True, help="Start an empty database without documents to look at."
+)
 @click.option("--fsync", is_flag=True, help="Have each edit survive a power failure, too.")
 def main(port: int, interface: str, database: str, empty: bool, fsync: bool) -> None:
     """Keep reports, draw them and print them, for whoever speaks orion.v1 or orion.v2."""

@@ -1,6 +1,4 @@
-"""
-The document that an empty database starts with, so that there is something to look at.
-"""
+"""The documents that an empty database starts with, so that there is something to look at."""
 
 from orion_twisted.demo.documents import (
     Barcode,
@@ -28,8 +26,77 @@ _DATA = (
         ("2043", "Beispielladen GmbH", "Marktstraße 12", "Köln"),
     ),
 )
+_GUESTS = (("guest", "code"), (("Seo-yeon", "K7Q2"), ("도윤", "M3X9"), ("Anna", "T5R8")))
 _INK, _QUIET, _ACCENT = "#1f2933", "#616e7c", "#2563eb"
 _COLUMNS = (64, 104, 384, 451)
+
+
+def samples() -> tuple[Document, ...]:
+    """Return all of them; the last one is what somebody sees who opens the editor first."""
+    return sample(), invitation()
+
+
+def invitation() -> Document:
+    """Return what the demo's shop sells: a card of A5, one for each guest."""
+    ink, quiet, rose, light = "#3c322c", "#75665c", "#c98b8b", "#ecd3cd"
+    objects: list[Placeable] = []
+
+    def text(y: float, size: float, value: str, **style: object) -> None:
+        placed = {"x": 45.0, "y": y, "width": 330.0, "height": size * 1.3, "text": value}
+        looks = {"font": "serif", "size": size, "color": ink, "align": "center"}
+        objects.append(Text(id=f"t{len(objects) + 1}", **(placed | looks | style)))  # type: ignore[arg-type]
+
+    def line(x: float, y: float, width: float, height: float, stroke: str) -> None:
+        objects.append(
+            Line(
+                id=f"l{len(objects) + 1}", x=x, y=y, width=width, height=height,
+                stroke=stroke, line_width=0.75,
+            )
+        )  # fmt: skip
+
+    def frame(margin: float, stroke: str) -> None:
+        # Four lines: a rectangle would be in the way of whoever points at what is in it.
+        width, height = 420 - 2 * margin, 595 - 2 * margin
+        for along in (margin, margin + height):
+            line(margin, along, width, 0, stroke)
+        for along in (margin, margin + width):
+            line(along, margin, 0, height, stroke)
+
+    def diamond(x: float, y: float, size: float, fill: str) -> None:
+        objects.append(
+            Rectangle(
+                id=f"r{len(objects) + 1}", x=x - size / 2, y=y - size / 2, width=size,
+                height=size, rotation=45.0, fill=fill, stroke="none",
+            )
+        )  # fmt: skip
+
+    def rule(y: float) -> None:
+        for x in (120.0, 240.0):
+            line(x, y, 60, 0, rose)
+        diamond(210, y, 9, rose)
+        for x in (194.0, 226.0):
+            diamond(x, y, 5, light)
+
+    frame(18, rose)
+    frame(24, light)
+    rule(76)
+    text(112, 14, "together with their families", italic=True, color=quiet)
+    text(150, 44, "Ji-woo")
+    text(212, 20, "and", italic=True)
+    text(242, 44, "Min-jun")
+    rule(322)
+    text(346, 14, "ask you, {{guest}}, to their wedding", italic=True, color=quiet)
+    text(378, 17, "12 September, 2 pm")
+    text(404, 12, "The Garden House, 4 Harbour Road, Springfield", color=quiet)
+    objects.append(
+        QRCode(
+            id="answer", x=174.0, y=444.0, width=72.0, height=72.0, color=ink,
+            text="https://shop.example/answers/{{code}}",
+        )
+    )  # fmt: skip
+    text(528, 10, "Please answer by 1 August", italic=True, color=quiet)
+    page = Page("p1", width=420.0, height=595.0, objects=tuple(objects))
+    return Document("Wedding invitation", (page,), Table(*_GUESTS))
 
 
 def sample() -> Document:

@@ -13,7 +13,7 @@ from orion_twisted.demo.commands import Desk
 from orion_twisted.demo.libraries import INSTALL, missing_libraries
 from orion_twisted.demo.live import LiveDocuments
 from orion_twisted.demo.prints import Prints
-from orion_twisted.demo.samples import sample
+from orion_twisted.demo.samples import samples
 from orion_twisted.demo.server import EngineFactory
 from orion_twisted.demo.store import Store
 
@@ -33,7 +33,7 @@ class EngineService(Service):
         port: where to listen; 0 takes a free port.
         interface: the address to listen on.
         database: the file of the documents, or ":memory:".
-        with_sample: whether an empty database gets a first document to look at.
+        with_sample: whether an empty database gets documents to look at.
         fsync: whether each edit is to survive a power failure, too.
     """
 
@@ -79,7 +79,8 @@ class EngineService(Service):
         store = Store(self._database, fsync=self._fsync)
         try:
             if self._with_sample and not store.documents():
-                store.create(sample())
+                for each in samples():
+                    store.create(each)
             prints = Prints(self._reactor)
             desk = Desk(LiveDocuments(store), prints)
             factory = EngineFactory(desk, self._reactor.seconds)

@@ -11,7 +11,7 @@ from orion_twisted.demo.assets import Asset
 from orion_twisted.demo.codes import QUIET, QUIET_BARS, barcode, qr
 from orion_twisted.demo.documents import Barcode, Image, Line, Page, QRCode, Rectangle, Text
 from orion_twisted.demo.render import MAX_COMMANDS, METHODS, PROPERTIES, render
-from orion_twisted.demo.samples import sample
+from orion_twisted.demo.samples import sample, samples
 from orion_twisted.demo.wrapping import fill, wrap
 
 ASSET = Asset("a" * 64, "image/png", 40, 20)
@@ -142,14 +142,15 @@ class RenderTests(SynchronousTestCase):
         used = {command[0] for command in render(page, None, {ASSET.id: ASSET}).commands}
         self.assertEqual(used, METHODS | PROPERTIES)
 
-    def test_the_sample_is_whole(self) -> None:
-        """The first document one sees is drawn completely, and no text of it is cut."""
-        (page,) = sample().pages
-        self.assertTrue(render(page).complete)
-        for placed in page.objects:
-            if isinstance(placed, Text):
-                shown = [c for c in drawn(placed) if c[0] == "fillText"]
-                self.assertEqual(len(shown), len(list(wrap(placed, placed.text))), placed.text)
+    def test_the_samples_are_whole(self) -> None:
+        """The first documents one sees are drawn completely, and no text of them is cut."""
+        for document in samples():
+            (page,) = document.pages
+            self.assertTrue(render(page).complete)
+            for placed in page.objects:
+                if isinstance(placed, Text):
+                    shown = [c for c in drawn(placed) if c[0] == "fillText"]
+                    self.assertEqual(len(shown), len(list(wrap(placed, placed.text))), placed.text)
 
     def test_italic(self) -> None:
         """An italic text says so in its font."""

@@ -355,8 +355,11 @@ class ServiceTests(TestCase):
         service = self.start(database=database)
         client = await self.connect(service)
         listed = await client.ask(1, "documents")
-        self.assertEqual([each["name"] for each in listed["documents"]], ["Delivery note"])
-        await client.ask(2, "delete", document=1)
+        self.assertEqual(
+            [each["name"] for each in listed["documents"]], ["Wedding invitation", "Delivery note"]
+        )
+        for each in listed["documents"]:
+            await client.ask(2, "delete", document=each["id"])
         await client.ask(3, "new", name="Mine")
         await service.stopService()
         client = await self.connect(self.start(database=database))

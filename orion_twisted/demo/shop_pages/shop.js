@@ -61,6 +61,7 @@ function openEditor(where) {
     onReady: (detail) => {
       remember(detail);
       show("ready");
+      where.container?.scrollIntoView({ behavior: "smooth", block: "center" });
     },
     onSaved: (detail) => {
       remember(detail);

@@ -68,7 +68,8 @@ function RowSteps() {
           />
           <button
             type="button"
-            className="text"
+            className="text row"
+            data-short={row === null ? "{…}" : `${row + 1}/${count}`}
             aria-pressed={row !== null}
             title={t("showValues")}
             data-testid="row"

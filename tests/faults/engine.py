@@ -221,9 +221,10 @@ class Link:
     # What commands ask for
 
     def end(self) -> None:
-        """End it in good order; what was written before arrives."""
-        self._engine.note("end", link=self.name)
-        self.wire.finish()
+        """End it in good order; what was written before arrives. One that is ending goes on so."""
+        if self.wire.takes:
+            self._engine.note("end", link=self.name)
+            self.wire.finish()
 
     def break_off(self) -> None:
         """End it with a reset; what was written before may be lost."""

@@ -81,7 +81,7 @@ class EngineProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and wait until links may come."""
+        """Start it, and wait until links may come. Until then it cannot be killed."""
         self._lives += 1
         setup = {
             **self._setup,
@@ -89,16 +89,19 @@ class EngineProcess:
             "first_serial": self._lives * SERIALS_APART,
             "ledger": str(self._ledger),
         }
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.process", json.dumps(setup)],
             cwd=REPOSITORY,
             env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        assert self._process.stdout is not None
-        if self._process.stdout.readline() != b"ready\n":
+        assert process.stdout is not None
+        if process.stdout.readline() != b"ready\n":
+            process.kill()
+            self._end(process)
             raise AssertionError("the engine does not start")
+        self._process = process
 
     @property
     def is_alive(self) -> bool:
@@ -115,22 +118,23 @@ class EngineProcess:
 
     def kill(self) -> None:
         """End it without a word; what was on its way to the gateway is lost."""
-        if self._process is not None:
+        process, self._process = self._process, None
+        if process is not None:
             name = f"{self._setup['name']}{self._lives}"
             self._deaths.append({"e": "killed", "t": time.monotonic(), "name": name})
-            self._process.kill()
-            self._end()
+            process.kill()
+            self._end(process)
 
     def stop(self) -> None:
         """End it by the end of its commands."""
-        if self._process is not None:
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-            self._end()
-
-    def _end(self) -> None:
         process, self._process = self._process, None
-        assert process is not None
+        if process is not None:
+            assert process.stdin is not None
+            process.stdin.close()
+            self._end(process)
+
+    @staticmethod
+    def _end(process: subprocess.Popen[bytes]) -> None:
         try:
             process.wait(PATIENCE)
         except subprocess.TimeoutExpired:

@@ -11,8 +11,12 @@ from http.client import HTTPConnection
 TICK = 0.05
 """Seconds between two looks at the clock."""
 
-PAUSE = 0.3
-"""Seconds between two of them that are a pause: nothing was carried by a proxy meanwhile."""
+PAUSE = 0.15
+"""Seconds between two of them that are a pause: nothing was carried by a proxy meanwhile. What had
+come for as long before it may not have been carried either."""
+
+BREATH = 0.5
+"""Seconds between two pauses that make them one: in less, not all is carried that has waited."""
 
 ASK_EVERY = 0.25
 """Seconds between two requests to the gateway."""
@@ -21,6 +25,8 @@ ASK_EVERY = 0.25
 class Pulse:
     """
     Notes pauses of this process's event loop, and how long the gateway takes to answer.
+
+    It may be entered again, and goes on with what it had.
 
     Args:
         admin: the port of the gateway's admin pages.
@@ -37,6 +43,7 @@ class Pulse:
         self._over = threading.Event()
 
     async def __aenter__(self) -> None:
+        self._over.clear()
         self._ticking = asyncio.create_task(self._tick())
         self._asking = threading.Thread(target=self._ask, daemon=True)
         self._asking.start()
@@ -52,8 +59,15 @@ class Pulse:
             await asyncio.sleep(TICK)
             now = time.monotonic()
             if now - last > PAUSE:
-                self.pauses.append((last, now))
+                self.paused(last, now)
             last = now
+
+    def paused(self, start: float, end: float) -> None:
+        """Note a pause between two instants; later ones come later."""
+        start -= PAUSE
+        if self.pauses and start - self.pauses[-1][1] < BREATH:
+            start, _ = self.pauses.pop()
+        self.pauses.append((start, end))
 
     def _ask(self) -> None:
         while not self._over.wait(ASK_EVERY):

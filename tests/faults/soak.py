@@ -140,9 +140,10 @@ class Soak:
     async def run(self) -> Report:
         report = Report()
         plan = self._plan
-        await self._session_of_all("w", plan.warm_up, with_faults=False)
-        before = await self._at_rest(report)
         pulse = Pulse(self._stage.admin)
+        async with pulse:
+            await self._session_of_all("w", plan.warm_up, with_faults=False)
+        before = await self._at_rest(report)
         async with pulse:
             await self._session_of_all("b", plan.messages, with_faults=True)
         after = await self._at_rest(report, before)

@@ -109,6 +109,16 @@ class EngineTests(IsolatedAsyncioTestCase):
             await asyncio.wait_for(self.reader.read(), 5)
         self.assertEqual([each["how"] for each in self.noted("down")], ["ended"])
 
+    async def test_resets_only(self) -> None:
+        """Told to reset a link, and to end it before that is done, it resets it, and says so."""
+        await self.ask(Order("1.1-1"))
+        await self.hear()
+        for do in ("reset", "end"):
+            tell(self.engine, self.place, {"do": do, "pick": 0.0})
+        with self.assertRaises(ConnectionResetError):
+            await asyncio.wait_for(self.reader.read(), 5)
+        self.assertEqual((len(self.noted("break")), self.noted("end")), (1, []))
+
     async def test_hangs(self) -> None:
         """It reads nothing while it hangs, then everything."""
         tell(self.engine, self.place, {"do": "hang", "seconds": 0.3})
@@ -162,6 +172,19 @@ class OtherEngineTests(IsolatedAsyncioTestCase):
         self.assertEqual(events[4]["name"], "e1")
         serials = [each["serial"] for each in events if each["e"] == "wrote"]
         self.assertEqual(serials, [10_000_000, 20_000_000])
+
+    async def test_killed_too_soon(self) -> None:
+        """One that is still being started cannot be killed: it starts."""
+        with tempfile.TemporaryDirectory() as folder:
+            engine = EngineProcess(
+                Path(folder), name="e", dialect="orion.v2", tenant="shop1", port=free_port()
+            )
+            self.addCleanup(engine.kill)
+            starting = asyncio.create_task(asyncio.to_thread(engine.start))
+            while not starting.done():
+                engine.kill()
+                await asyncio.sleep(0.01)
+            await starting
 
     async def test_dials_in(self) -> None:
         """It says hello over TCP and WebSocket, answers, and comes back when it is lost."""

@@ -10,6 +10,7 @@ from unittest import IsolatedAsyncioTestCase
 from tests.e2e.backends import frame
 from tests.faults.orders import Order, read_order
 from tests.faults.proxy import Blow, Proxy
+from tests.faults.pulse import PAUSE, Pulse
 from tests.faults.schedule import faults, fingerprint
 from tests.faults.speech import SpeechV2
 from tests.faults.wires import MOST_CRUMBS, SINGLE_BYTES, Framed, crumbs_of
@@ -72,6 +73,36 @@ class SpeechTests(IsolatedAsyncioTestCase):
             (heard.kind, heard.sid, heard.id, heard.key, heard.ttl, heard.body),
             ("request", "AgIC", 17, "AgIC.1", 4980, b'{"a":1}'),
         )
+
+
+class PulseTests(IsolatedAsyncioTestCase):
+    def test_pauses(self) -> None:
+        """A pause begins before it is noticed; those that hardly leave time to breathe are one."""
+        pulse = Pulse(0)
+        pulse.paused(10.0, 10.2)
+        pulse.paused(10.5, 11.0)
+        pulse.paused(12.0, 12.2)
+        self.assertEqual(pulse.pauses, [(10.0 - PAUSE, 11.0), (12.0 - PAUSE, 12.2)])
+
+    async def test_again(self) -> None:
+        """It goes on where it was left: what was slow stays noted, and is asked for again."""
+        asked = asyncio.Event()
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            asked.set()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            writer.close()
+
+        port = free_port()
+        server = await asyncio.start_server(answer, "127.0.0.1", port)
+        self.addCleanup(server.close)
+        pulse = Pulse(port)
+        for _ in range(2):
+            asked.clear()
+            async with pulse, asyncio.timeout(5):
+                await asked.wait()
+        self.assertGreater(pulse.slowest, 0)
 
 
 class ProxyTests(IsolatedAsyncioTestCase):

@@ -303,7 +303,7 @@ class Wire(asyncio.Protocol):
         self.is_finished = True
 
     def _write(self, data: bytes, note: Note | None, crumbs: bool) -> None:
-        if not self._takes:
+        if not self.takes:
             return
         if self._together is not None:
             self._together.append((data, note))
@@ -322,12 +322,12 @@ class Wire(asyncio.Protocol):
                 self._taken()
 
     @property
-    def _takes(self) -> bool:
+    def takes(self) -> bool:
         """Whether what is written now may still go anywhere."""
         return self.is_open and not self.is_finished and not self._transport.is_closing()
 
     def _next_crumb(self) -> None:
-        if not self._crumbs or not self._takes:
+        if not self._crumbs or not self.takes:
             return
         data, note = self._crumbs.popleft()
         self._transport.write(data)
@@ -372,7 +372,7 @@ class Wire(asyncio.Protocol):
 
     def finish(self) -> None:
         """End it in good order, behind all that was written; reading goes on."""
-        if self._takes:
+        if self.takes:
             self.is_finished = True
             goodbye = self._codec.goodbye()
             if goodbye:

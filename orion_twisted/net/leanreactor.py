@@ -1,9 +1,10 @@
 """
-A reactor that calls whoever has something to read, and nothing else in between.
+A reactor that calls whoever can read or write, and nothing else in between.
 
 Twisted's own sets up the context of a log line around each event, and looks at each connection
-anew before it is called. Here a read is a call; ends, and all but reads, go Twisted's own way.
-What is lost is the name of the connection in legacy log lines: ours carry theirs in fields.
+anew before it is called. Here a read is a call, and so is a write; what is neither, or both, goes
+Twisted's own way. What is lost is the name of the connection in legacy log lines: ours carry
+theirs in fields.
 
 A process that runs on Twisted's can go over to it (`take_over`); ``twistd --reactor=orion``
 installs it from the start.
@@ -15,7 +16,7 @@ import errno
 import sys
 from typing import Any, cast
 
-from twisted.internet.epollreactor import EPOLLIN, EPollReactor
+from twisted.internet.epollreactor import EPOLLHUP, EPOLLIN, EPOLLOUT, EPollReactor
 from twisted.internet.main import installReactor
 from twisted.logger import Logger
 from twisted.python import log
@@ -27,6 +28,9 @@ EVENTS = 1024
 
 MOST_CANCELLED = 50
 """How many cancelled calls, and half of all that wait, Twisted keeps until they are due."""
+
+_READS = frozenset({EPOLLIN, EPOLLIN | EPOLLHUP})
+"""There is something to read; perhaps the last of it, since both sides have ended."""
 
 _log = Logger()
 
@@ -90,10 +94,7 @@ class LeanReactor(EPollReactor):
                 at = pumps.at
                 if why is not None:
                     at += 1
-                    connection = pumps.connection
-                    log.callWithLogger(
-                        connection, self._disconnectSelectable, connection, why, True
-                    )
+                    self._end(pumps.connection, why, True)
                     continue
                 if at == len(events):
                     return
@@ -103,20 +104,30 @@ class LeanReactor(EPollReactor):
             selectable = selectables.get(descriptor)
             if selectable is None:
                 continue
+            reads = event in _READS
             try:
-                if event != EPOLLIN or selectable.fileno() != descriptor:
+                if not (reads or event == EPOLLOUT) or selectable.fileno() != descriptor:
                     log.callWithLogger(
                         selectable, self._doReadOrWrite, selectable, descriptor, event
                     )
                     continue
-                why = selectable.doRead()
+                why = selectable.doRead() if reads else selectable.doWrite()
             except BaseException:
                 log.callWithLogger(selectable, self._lose_for_a_bug, selectable)
                 continue
             if why:
-                log.callWithLogger(selectable, self._disconnectSelectable, selectable, why, True)
+                self._end(selectable, why, reads)
 
     doIteration = doPoll
+
+    def _end(self, selectable: Any, why: Any, has_read: bool) -> None:
+        """End a connection for what its last read or write has returned."""
+        try:
+            self._disconnectSelectable(selectable, why, has_read)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            log.err()
 
     def _lose_for_a_bug(self, selectable: Any) -> None:
         """Log the exception that is being handled, and lose the connection that it comes from."""

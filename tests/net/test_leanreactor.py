@@ -117,6 +117,10 @@ class Descriptor(FileDescriptor):
         os.close(self._other)
 
 
+def is_over(told: list[str]) -> bool:
+    return any(each.startswith("Connection") for each in told)
+
+
 class LoopTests(SynchronousTestCase):
     """One turn of the loop."""
 
@@ -248,14 +252,17 @@ class LoopTests(SynchronousTestCase):
         self.assertEqual(set(self.called), set(range(8)))
         self.assertEqual(len(self.called), 18)
 
-    def test_all_but_reads(self) -> None:
-        """Room to write, and ends, go Twisted's own way, with reads at the same time as well."""
+    def test_reads_and_writes(self) -> None:
+        """A read is a call, and so is a write; both at the same time go Twisted's own way."""
         protocol = Recorder(half_closes=True)
         peer = self.loop.serve(protocol)
         with patch.object(EPollReactor, "_doReadOrWrite", autospec=True) as stock:
             peer.sendall(b"x")
             self.loop.turn(1)
             self.assertEqual((protocol.heard, stock.call_count), (b"x", 0))
+            protocol.transport.write(b"answer")
+            self.loop.turn(1)
+            self.assertEqual((peer.recv(10), stock.call_count), (b"answer", 0))
             protocol.transport.startWriting()
             peer.sendall(b"y")
             self.loop.turn(1)
@@ -263,6 +270,53 @@ class LoopTests(SynchronousTestCase):
         protocol.transport.stopWriting()
         self.loop.turn(1)
         self.assertEqual(protocol.heard, b"xy")
+
+    def test_ends_as_stock(self) -> None:
+        """Whoever ends first, and however, it is told as Twisted's own tells it."""
+        told = []
+        for make in (EPollReactor, LeanReactor):
+            loop = Loop(make)
+            self.addCleanup(loop.close)
+            recorders = []
+            for end in ("theirs", "ours", "both", "reset"):
+                protocol = Recorder(half_closes=True)
+                peer = loop.serve(protocol)
+                if end == "theirs":
+                    peer.shutdown(1)
+                    loop.until(lambda told=protocol.told: told, "the FIN is told")
+                    protocol.transport.loseConnection()
+                elif end == "ours":
+                    protocol.transport.write(b"last")
+                    protocol.transport.loseConnection()
+                elif end == "both":
+                    protocol.transport.loseWriteConnection()
+                    loop.until(lambda told=protocol.told: told, "our FIN is out")
+                    peer.sendall(b"last")
+                    peer.close()
+                    loop.until(lambda told=protocol.told: len(told) > 1, "theirs is told")
+                    protocol.transport.loseConnection()
+                else:
+                    reset(peer)
+                loop.until(lambda told=protocol.told: is_over(told), "it is over")
+                recorders.append((end, bytes(protocol.heard), protocol.told))
+            told.append(recorders)
+        self.assertEqual(*told)
+
+    def test_a_bug_at_the_end(self) -> None:
+        """Who raises when it hears of its end is logged, and nobody else is disturbed."""
+        protocol, other = Recorder(), Recorder()
+        peer, far = self.loop.serve(protocol), self.loop.serve(other)
+        protocol.connectionLost = Mock(side_effect=ZeroDivisionError)  # type: ignore[method-assign]
+        peer.close()
+        far.sendall(b"x")
+        self.loop.until(lambda: other.heard == b"x", "the other one is read")
+        self.loop.until(lambda: protocol.connectionLost.called, "it hears")  # type: ignore[attr-defined]
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_all_but_reads(self) -> None:
+        """Ends that are no reads are told as they are."""
+        protocol = Recorder(half_closes=True)
+        peer = self.loop.serve(protocol)
         peer.shutdown(1)
         self.loop.until(lambda: protocol.told == ["read"], "the FIN is told")
         protocol = Recorder()

@@ -14,7 +14,7 @@ import msgspec
 from orion_twisted.core.conversation import Answer, Conversation, Push, Said, Stray
 from orion_twisted.core.errors import BackendError, BadMessage
 from orion_twisted.core.ledger import Entry
-from orion_twisted.core.members import MAX_NUMBER, Member, NoObject, Text, reader
+from orion_twisted.core.members import MAX_NUMBER, UNREADABLE, Member, NoObject, Reader, Text
 from orion_twisted.core.messages import is_utf8
 from orion_twisted.core.session import Session
 
@@ -35,9 +35,10 @@ class _Answer(msgspec.Struct, gc=False):
     sid: object = msgspec.field(name="@SESSION", default=None)  # an answer may have any
 
 
-read_request = reader(_Request)
-"""Reads what a browser's message has for its number; it raises as `request_id` does."""
-_read_answer = reader(_Answer)
+REQUEST = Reader(_Request)
+"""Reads what a browser's message has for its number: its `own_id`."""
+_ANSWER = Reader(_Answer)
+_decode_answer = _ANSWER.decode
 
 
 def request_id(payload: bytes) -> int | None:
@@ -47,13 +48,13 @@ def request_id(payload: bytes) -> int | None:
     Raises:
         NoObject: it is no JSON object, or its ``@MSGID`` is no number of this dialect.
     """
-    return read_request(payload).own_id
+    return REQUEST.read(payload).own_id
 
 
 def is_answer(payload: bytes) -> bool:
     """Say whether a browser would take a text for an answer: it has a ``msgID``."""
     try:
-        return _read_answer(payload).call is not None
+        return _ANSWER.read(payload).call is not None
     except NoObject:
         return False
 
@@ -65,7 +66,7 @@ def with_answer_id(payload: bytes, number: int) -> bytes:
     Raises:
         NoObject: it is no JSON object, or its ``msgID`` is no number of this dialect.
     """
-    found = _read_answer(payload).call
+    found = _ANSWER.read(payload).call
     if found == number:
         return payload
     change = ANSWER_ID.put if found is None else ANSWER_ID.replace
@@ -117,9 +118,12 @@ class BackendV1(Conversation):
         if not payload.isascii() and not is_utf8(payload):
             raise BackendError("the backend sent text that is no UTF-8")
         try:
-            said = _read_answer(payload)
-        except NoObject:
-            return Stray("shapeless") if self._shared else Push(payload)
+            said = _decode_answer(payload)
+        except UNREADABLE:
+            try:
+                said = _ANSWER.read(payload)
+            except NoObject:
+                return Stray("shapeless") if self._shared else Push(payload)
         if said.call is None:
             if not self._shared:
                 return Push(payload)

@@ -7,15 +7,15 @@ bytes tell.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from enum import Enum, auto
+from typing import Final
 
 import msgspec
 
-from orion_twisted.core.backend_v1 import is_answer, read_request
+from orion_twisted.core.backend_v1 import REQUEST, is_answer
 from orion_twisted.core.errors import Outcome
 from orion_twisted.core.ledger import Entry
-from orion_twisted.core.members import NoObject
+from orion_twisted.core.members import UNREADABLE, NoObject
 from orion_twisted.core.outbox import ERROR, PUSH, RECEIPT, RESULT, Item
 
 SUBPROTOCOL = "orion.v1"
@@ -24,6 +24,7 @@ REMEMBERED = 64
 
 NO_NUMBER = 'a message has to be a JSON object with a whole number "@MSGID"'
 
+_decode = REQUEST.decode
 _encode = msgspec.json.encode
 
 
@@ -35,34 +36,36 @@ class Repeat(Enum):
     REUSED = auto()
 
 
+NEW: Final = Repeat.NEW
+RETRY: Final = Repeat.RETRY
+REUSED: Final = Repeat.REUSED
+
+
 class Numbers:
     """The numbers of one browser: those without an answer, and the last ones that have one."""
 
     def __init__(self) -> None:
-        self._open: dict[int, Entry] = {}
-        self._answered: OrderedDict[int, Entry] = OrderedDict()
+        self._known: dict[int, Entry] = {}
+        self._answered: dict[int, None] = {}  # which of these have one, in that order
 
-    def look(self, entry: Entry) -> Repeat:
-        """Say what a message's number is."""
-        assert entry.own_id is not None
-        known = self._open.get(entry.own_id) or self._answered.get(entry.own_id)
-        if known is None:
-            return Repeat.NEW
-        return Repeat.RETRY if known.is_like(entry) else Repeat.REUSED
-
-    def opened(self, entry: Entry) -> None:
-        """Take note of a new message."""
-        assert entry.own_id is not None
-        self._open[entry.own_id] = entry
+    def take(self, entry: Entry) -> Repeat:
+        """Say what a message's number is, and take note of a new one."""
+        own_id = entry.own_id
+        assert own_id is not None
+        known = self._known.setdefault(own_id, entry)
+        if known is entry:
+            return NEW
+        return RETRY if known.is_like(entry) else REUSED
 
     def answered(self, entry: Entry) -> None:
         """Take note that a message's answer has been written."""
-        assert entry.own_id is not None
-        if self._open.get(entry.own_id) is entry:
-            del self._open[entry.own_id]
-            self._answered[entry.own_id] = entry
-            if len(self._answered) > REMEMBERED:
-                self._answered.popitem(last=False)
+        own_id, answered = entry.own_id, self._answered
+        assert own_id is not None
+        if self._known.get(own_id) is entry:
+            answered[own_id] = None
+            if len(answered) > REMEMBERED:
+                oldest = next(iter(answered))
+                del answered[oldest], self._known[oldest]
 
 
 def read(message: bytes, is_binary: bool) -> int | None:
@@ -70,7 +73,14 @@ def read(message: bytes, is_binary: bool) -> int | None:
     if is_binary:
         return None
     try:
-        return read_request(message).own_id
+        return _decode(message).own_id
+    except UNREADABLE:
+        return _number_of_an_odd_one(message)
+
+
+def _number_of_an_odd_one(message: bytes) -> int | None:
+    try:
+        return REQUEST.read(message).own_id
     except NoObject:
         return None
 

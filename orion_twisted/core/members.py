@@ -10,8 +10,7 @@ such an object has twice is left with its last value, as JSON's readers have it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -20,7 +19,8 @@ MAX_NUMBER = 2**53 - 1
 
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.encode
-_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""What msgspec raises for what it cannot read."""
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
@@ -104,7 +104,7 @@ def _rebuilt(payload: bytes, name: str, value: int | str) -> bytes:
     """Return an object put together again, with one member changed, or put in front."""
     try:
         members = _decode_members(payload)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise NoObject(str(error)) from None
     raw = msgspec.Raw(_encode(value))
     if name in members and isinstance(value, int):
@@ -117,22 +117,30 @@ def _rebuilt(payload: bytes, name: str, value: int | str) -> bytes:
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 
-def reader(kind: type[Kind]) -> Callable[[bytes], Kind]:
+class Reader(Generic[Kind]):
     """
-    Return a function that reads the members of an object which a class names, and checks it all.
+    Reads the members of an object which a class names, and checks it all.
 
-    It raises `NoObject` for what is no JSON object, or has such a member of another type.
+    Attributes:
+        decode: reads at once what nearly all objects are; raises one of `UNREADABLE` for those
+            that are for `read`.
     """
-    decode = msgspec.json.Decoder(kind).decode
 
-    def read(payload: bytes) -> Kind:
+    def __init__(self, kind: type[Kind]) -> None:
+        self.decode = msgspec.json.Decoder(kind).decode
+
+    def read(self, payload: bytes) -> Kind:
+        """
+        Read any object.
+
+        Raises:
+            NoObject: it is no JSON object, or has such a member of another type.
+        """
         try:
-            return decode(payload)
-        except _UNREADABLE as error:
+            return self.decode(payload)
+        except UNREADABLE as error:
             # Half a surrogate pair, which JavaScript writes and reads, msgspec does not.
             whole = _SURROGATE.sub(rb"\\ufffd", payload)
             if whole != payload:
-                return read(whole)
+                return self.read(whole)
             raise NoObject(str(error)) from None
-
-    return read

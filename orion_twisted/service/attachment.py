@@ -10,10 +10,11 @@ from twisted.internet.interfaces import IDelayedCall
 
 from orion_twisted.core import browser_v1, browser_v2
 from orion_twisted.core.bearer import Identity, TokenRefused
+from orion_twisted.core.browser_v1 import NEW, REUSED
 from orion_twisted.core.browser_v2 import MAX_TTL, Header
 from orion_twisted.core.errors import BadMessage, CloseCode, Outcome
 from orion_twisted.core.ledger import Entry
-from orion_twisted.core.outbox import Item, failure
+from orion_twisted.core.outbox import RESULT, Item, failure
 from orion_twisted.core.session import Session
 from orion_twisted.net.hotpath import HotBrowserProtocol
 from orion_twisted.net.pump import READS_BEFORE_PUMPS, Tap, tap_browser
@@ -79,7 +80,8 @@ class Attachment(BrowserEnd):
         if self._draining is not None and session.outbox.is_written and not session.ledger.pending:
             self._drained()
             return
-        live.settle()
+        if self.is_full or not (live.had_room and session.has_room()):
+            live.settle()
         if session.owes_ack and not self.is_full:
             self._tell_ack(session)
 
@@ -92,7 +94,10 @@ class Attachment(BrowserEnd):
             item = session.next_for_browser()
             assert item is not None
             message = self._write(session, item)
-            if item.s and item.entry is not None:
+            if item.kind is RESULT and not item.is_told:
+                item.is_told = True
+                self._traffic.results += 1
+            elif item.s and item.entry is not None:
                 self._sessions.outcome(item)
             if message is not None:
                 messages.append((message, item.is_binary))
@@ -239,11 +244,10 @@ class AttachmentV1(Attachment):
             deadline=now + session.terms.deadline,
             own_id=own_id,
         )
-        repeat = self._numbers.look(entry)
-        if repeat is browser_v1.Repeat.NEW:
-            self._numbers.opened(entry)
+        repeat = self._numbers.take(entry)
+        if repeat is NEW:
             live.take(entry, now)
-        elif repeat is browser_v1.Repeat.REUSED:
+        elif repeat is REUSED:
             session.aside(failure(entry, Outcome.REUSED_ID))
 
     def _write(self, session: Session, item: Item) -> bytes | None:

@@ -92,18 +92,17 @@ class NumbersTests(SynchronousTestCase):
 
     def asked(self, numbers: Numbers, own_id: int, payload: bytes = b"{}") -> Entry:
         entry = message(1, payload, own_id=own_id)
-        self.assertIs(numbers.look(entry), Repeat.NEW)
-        numbers.opened(entry)
+        self.assertIs(numbers.take(entry), Repeat.NEW)
         return entry
 
     def test_open_and_answered(self) -> None:
         """The same bytes are a retry, others are not, before the answer and after it."""
         numbers = Numbers()
         entry = self.asked(numbers, 7)
-        for _ in range(2):
-            self.assertIs(numbers.look(message(2, b"{}", own_id=7)), Repeat.RETRY)
-            self.assertIs(numbers.look(message(2, b"{ }", own_id=7)), Repeat.REUSED)
-            self.assertIs(numbers.look(message(2, b"{}", own_id=8)), Repeat.NEW)
+        for another in (8, 9):
+            self.assertIs(numbers.take(message(2, b"{}", own_id=7)), Repeat.RETRY)
+            self.assertIs(numbers.take(message(2, b"{ }", own_id=7)), Repeat.REUSED)
+            self.assertIs(numbers.take(message(2, b"{}", own_id=another)), Repeat.NEW)
             numbers.answered(entry)
             numbers.answered(entry)
 
@@ -113,8 +112,8 @@ class NumbersTests(SynchronousTestCase):
         self.asked(numbers, 7)
         numbers.answered(message(2, b"{ }", own_id=7))
         numbers.answered(message(3, b"{ }", own_id=8))
-        self.assertIs(numbers.look(message(4, b"{}", own_id=7)), Repeat.RETRY)
-        self.assertIs(numbers.look(message(4, b"{}", own_id=8)), Repeat.NEW)
+        self.assertIs(numbers.take(message(4, b"{}", own_id=7)), Repeat.RETRY)
+        self.assertIs(numbers.take(message(4, b"{}", own_id=8)), Repeat.NEW)
 
     def test_how_many_are_remembered(self) -> None:
         """The last 64 answered; those without an answer always."""
@@ -122,7 +121,7 @@ class NumbersTests(SynchronousTestCase):
         self.asked(numbers, 0)
         for own_id in range(1, REMEMBERED + 3):
             numbers.answered(self.asked(numbers, own_id))
-        looks = {own_id: numbers.look(message(9, own_id=own_id)) for own_id in range(5)}
+        looks = {own_id: numbers.take(message(9, own_id=own_id)) for own_id in range(5)}
         self.assertEqual(
             looks,
             {0: Repeat.RETRY, 1: Repeat.NEW, 2: Repeat.NEW, 3: Repeat.RETRY, 4: Repeat.RETRY},

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from orion_twisted.core.members import MAX_NUMBER, Member, NoObject, Text, reader
+from orion_twisted.core.members import MAX_NUMBER, Member, NoObject, Reader, Text
 
 NAME = "@MSGID"
 ID = Member(NAME)
@@ -226,7 +226,7 @@ class ReaderTests(SynchronousTestCase):
     """What is read out of an object, and what is none."""
 
     def setUp(self) -> None:
-        self.read = reader(Sample)
+        self.read = Reader(Sample).read
 
     def test_any_spelling(self) -> None:
         """The value of a member, however it is spelled; the last one, if it comes twice."""

@@ -124,17 +124,18 @@ class BackendV2(Conversation):
         return b'{"type":"ping"}'
 
     def read(self, payload: bytes) -> Said:
-        end = payload.find(b"\n", 0, MAX_HEADER + 1)
+        head, newline, body = payload.partition(b"\n")
+        if len(head) > MAX_HEADER:
+            raise BackendError(f"a header of more than {MAX_HEADER} bytes")
         try:
-            header = _decode(payload if end < 0 else payload[:end])
+            header = _decode(head)
         except _UNREADABLE as error:
             raise BackendError(f"a header that cannot be read: {error}") from None
         kind = header.type
         if kind == "pong":
             return Pong()
-        if end < 0:
+        if not newline:
             raise BackendError(f"{kind} without a payload")
-        body = payload[end + 1 :]
         is_text = header.bin or body.isascii() or is_utf8(body)
         if kind == "push":
             return self._push(header, body) if is_text else Stray("shapeless")

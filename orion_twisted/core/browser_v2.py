@@ -35,7 +35,8 @@ class Header(msgspec.Struct, gc=False):
 
 WITH_PAYLOAD = frozenset({"request", "notify"})
 
-_decoder = msgspec.json.Decoder(Header)
+_decode = msgspec.json.Decoder(Header).decode
+_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 _encode = msgspec.json.encode
 
 
@@ -49,20 +50,21 @@ def read(message: bytes) -> tuple[Header, bytes]:
     Raises:
         BadMessage: it is not of the dialect.
     """
-    end = message.find(b"\n", 0, MAX_HEADER + 1)
-    if end < 0 and len(message) > MAX_HEADER:
+    head, newline, payload = message.partition(b"\n")
+    if len(head) > MAX_HEADER:
         raise BadMessage(f"a header of more than {MAX_HEADER} bytes")
     try:
-        header = _decoder.decode(message if end < 0 else message[:end])
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        header = _decode(head)
+    except _UNREADABLE as error:
         raise BadMessage(f"a header that cannot be read: {error}") from None
-    if (end >= 0) != (header.type in WITH_PAYLOAD):
-        raise BadMessage(f"{header.type} {'with' if end >= 0 else 'without'} a payload")
-    if end < 0:
-        return header, b""
-    if not header.n:
-        raise BadMessage(f"{header.type} without a number")
-    return header, message[end + 1 :]
+    if newline:
+        if header.type not in WITH_PAYLOAD:
+            raise BadMessage(f"{header.type} with a payload")
+        if not header.n:
+            raise BadMessage(f"{header.type} without a number")
+    elif header.type in WITH_PAYLOAD:
+        raise BadMessage(f"{header.type} without a payload")
+    return header, payload
 
 
 def write(item: Item, ack: int) -> bytes:

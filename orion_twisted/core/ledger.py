@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from enum import Enum, auto
+from math import inf
 from typing import Final
 
 import msgspec
@@ -162,9 +163,9 @@ class Ledger:
         """Return the messages without an outcome whose time is over."""
         return [entry for entry in self._pending() if entry.deadline <= now]
 
-    def next_deadline(self) -> float | None:
-        """Return the earliest instant at which the time of a message is over."""
-        return min((entry.deadline for entry in self._pending()), default=None)
+    def next_deadline(self) -> float:
+        """Return the earliest instant at which the time of a message is over, or infinity."""
+        return min((entry.deadline for entry in self._pending()), default=inf)
 
     def _pending(self) -> Iterator[Entry]:
         return (entry for entry in self.entries.values() if entry.stage is not DONE)

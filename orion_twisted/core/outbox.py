@@ -92,7 +92,6 @@ class Outbox:
         "highest",
         "is_attached",
         "unwritten",
-        "unwritten_bytes",
     )
 
     def __init__(
@@ -103,7 +102,6 @@ class Outbox:
         self.bytes = 0
         self.unwritten: deque[Item] = deque()
         """Those that wait to be written."""
-        self.unwritten_bytes = 0
         self.is_attached = False
         self.can_wait = can_wait
         self._most_messages = most_messages
@@ -121,7 +119,7 @@ class Outbox:
     @property
     def has_room(self) -> bool:
         """Whether there is room for more: else the link is held back, if it can be."""
-        return not self._items or (self.is_within_its_own and not self._budget.is_full)
+        return not self.bytes or (self.is_within_its_own and not self._budget.is_full)
 
     @property
     def is_within_its_own(self) -> bool:
@@ -133,6 +131,11 @@ class Outbox:
         """Whether nothing waits to be written."""
         return not self.unwritten
 
+    @property
+    def unwritten_bytes(self) -> int:
+        """How much of what is kept waits to be written."""
+        return sum([len(item.payload) + ITEM_COST for item in self.unwritten])
+
     def has_written(self, item: Item) -> bool:
         """Say whether an item that is kept has been written to the present socket."""
         return item.s < self._first_unwritten
@@ -143,12 +146,12 @@ class Outbox:
 
         What it found here when it came counts only if it has grown since.
         """
-        if self.unwritten_bytes <= self._most_bytes and len(self.unwritten) <= self._most_messages:
+        if self.bytes <= self._most_bytes and len(self.unwritten) <= self._most_messages:
             return False
         messages, size = self._found
-        return self.unwritten_bytes > max(self._most_bytes, size) or len(self.unwritten) > max(
+        return len(self.unwritten) > max(
             self._most_messages, messages
-        )
+        ) or self.unwritten_bytes > max(self._most_bytes, size)
 
     def add(self, item: Item, freed: int = 0) -> None:
         """
@@ -163,7 +166,6 @@ class Outbox:
         items[s] = item
         self.unwritten.append(item)
         self.bytes += size
-        self.unwritten_bytes += size
         if item.kind is PUSH:
             budget.change(1, size)
             self._pushes.append(s)
@@ -194,7 +196,6 @@ class Outbox:
         size = len(item.payload) + ITEM_COST
         if item.s >= self._first_unwritten:
             self.unwritten.remove(item)  # among the first: pushes go from the oldest on
-            self.unwritten_bytes -= size
         del self._items[item.s]
         self.bytes -= size
         self._budget.change(-1, -size)
@@ -213,47 +214,19 @@ class Outbox:
             if not self._is_over:
                 return
             if item.kind is RESULT and len(item.payload) > len(WHY[Outcome.OVER_BUDGET]):
-                self._shrink(item, is_unwritten=item.s >= unwritten)
+                self._shrink(item)
 
-    def _shrink(self, item: Item, is_unwritten: bool) -> None:
+    def _shrink(self, item: Item) -> None:
         before = len(item.payload)
         item.kind, item.code, item.is_binary = ERROR, Outcome.OVER_BUDGET.value, False
         item.payload = WHY[Outcome.OVER_BUDGET].encode()
         less = before - len(item.payload)
         self.bytes -= less
         self._budget.change(0, -less)
-        if is_unwritten:
-            self.unwritten_bytes -= less
 
     def next_unwritten(self) -> Item | None:
         """Return the next item to write to the socket; it is kept until it is acknowledged."""
-        if not self.unwritten:
-            return None
-        item = self.unwritten.popleft()
-        self.unwritten_bytes -= len(item.payload) + ITEM_COST
-        return item
-
-    def drop_next(self) -> Item | None:
-        """
-        Return the next item to write to the socket, and let it go: writing it is its end.
-
-        Only for an outbox from which all items are taken in this way.
-        """
-        unwritten = self.unwritten
-        if not unwritten:
-            return None
-        item = unwritten.popleft()
-        size = len(item.payload) + ITEM_COST
-        del self._items[item.s]
-        self.bytes -= size
-        self.unwritten_bytes -= size
-        if item.kind is PUSH:
-            self._pushes.popleft()
-        self._acknowledged = item.s
-        self._budget.change(-1, -size)
-        if self._lost:
-            self._forget_lost(item.s)
-        return item
+        return self.unwritten.popleft() if self.unwritten else None
 
     def acknowledge(self, s: int) -> list[Entry]:
         """
@@ -264,27 +237,25 @@ class Outbox:
         """
         known: list[Entry] = []
         items = self._items
-        freed = pushes = 0
-        number, last = self._acknowledged, min(s, self.highest)
-        while number < last:  # each number is looked at once, even where its push had to go
+        count = freed = 0
+        number = self._acknowledged
+        while number < s:  # each number is looked at once, even where its push had to go
             number += 1
             item = items.pop(number, None)
-            if item is None:
-                continue
-            freed += len(item.payload) + ITEM_COST
-            if item.entry is not None:
-                known.append(item.entry)
-            else:
-                pushes += 1
+            if item is not None:
+                count += 1
+                freed += len(item.payload) + ITEM_COST
+                if item.entry is not None:
+                    known.append(item.entry)
         self._acknowledged = number
-        if freed:
+        if count:
             self.bytes -= freed
-            self._budget.change(-pushes - len(known), -freed)
-        unwritten = self.unwritten
+            self._budget.change(-count, -freed)
+        unwritten, pushes = self.unwritten, self._pushes
         while unwritten and unwritten[0].s <= s:
-            self.unwritten_bytes -= len(unwritten.popleft().payload) + ITEM_COST
-        while self._pushes and self._pushes[0] <= s:
-            self._pushes.popleft()
+            unwritten.popleft()
+        while pushes and pushes[0] <= s:
+            pushes.popleft()
         if self._lost:
             self._forget_lost(s)
         return known
@@ -298,8 +269,7 @@ class Outbox:
         """Begin again, on a new socket, with the oldest item that is not acknowledged."""
         self.is_attached = True
         self.unwritten = deque(self._items.values())
-        self.unwritten_bytes = self.bytes
-        self._found = (len(self.unwritten), self.unwritten_bytes)
+        self._found = (len(self.unwritten), self.bytes)
 
     def detach(self) -> None:
         """Take note that there is no socket: from now on there is only so much room."""
@@ -317,4 +287,44 @@ class Outbox:
         self._items.clear()
         self.unwritten.clear()
         self._pushes.clear()
-        self.bytes = self.unwritten_bytes = 0
+        self.bytes = 0
+
+
+class Passage(Outbox):
+    """
+    An outbox whose items are not kept: writing one is its end, and its place is free again.
+
+    It is for a session that ends with its socket, which is there before the first item.
+    """
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self.unwritten)
+
+    def add(self, item: Item, freed: int = 0) -> None:
+        self.highest = item.s = self.highest + 1
+        self.unwritten.append(item)
+        size = len(item.payload) + ITEM_COST
+        self.bytes += size
+        self._budget.change(1 if item.kind is PUSH else 0, size - freed)
+
+    def next_unwritten(self) -> Item | None:
+        if not self.unwritten:
+            return None
+        item = self.unwritten.popleft()
+        size = len(item.payload) + ITEM_COST
+        self.bytes -= size
+        self._budget.change(-1, -size)
+        return item
+
+    def acknowledge(self, s: int) -> list[Entry]:
+        return []  # nobody says so
+
+    def attach(self) -> None:
+        self.is_attached = True
+
+    def clear(self) -> None:
+        self._budget.change(-sum(item.kind is PUSH for item in self.unwritten), -self.bytes)
+        self.unwritten.clear()
+        self.bytes = 0

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections import deque
 from enum import Enum, auto
 from hmac import compare_digest
+from math import inf
 
 from attrs import frozen
 
 from orion_twisted.core.budget import Budget
 from orion_twisted.core.errors import BadMessage, LocalError, Outcome
 from orion_twisted.core.ledger import DONE, SENT, Entry, Ledger
-from orion_twisted.core.outbox import PUSH, RECEIPT, RESULT, Item, Outbox, failure
+from orion_twisted.core.outbox import PUSH, RECEIPT, RESULT, Item, Outbox, Passage, failure
 
 ACK_EVERY = 16
 """Messages after which the browser is told that they are here, if nothing else tells it."""
@@ -104,20 +105,22 @@ class Session:
         self.generation = 0
         """How often a socket has been attached."""
         self.ledger = Ledger()
-        self.outbox = Outbox(terms.window, terms.window_bytes, budget, terms.own_link)
+        kind = Outbox if terms.keeps else Passage
+        self.outbox = kind(terms.window, terms.window_bytes, budget, terms.own_link)
         self._budget = budget
         self._most_entries = 2 * terms.window + MOST_ASIDES
         self._keys: list[str] = []  # the last one given out, and the one before while it is good
         self.asides: deque[Item] = deque(maxlen=MOST_ASIDES)
         """What is to be said on this socket only."""
         self._told = 0  # the highest n that the browser knows to have arrived
-        self._ack_at: float | None = None  # from then on it is due
         self._ack_is_due = False
         self.owes_ack = False
         """Whether the browser has to be told, sooner or later, that messages are here."""
-        self._ends_at: float | None = now + terms.ttl
-        self._given_up_at: float | None = now + max(terms.grace, terms.first_grace)
-        self._no_deadline_before: float | None = None
+        # Instants, as far as there are any.
+        self._ack_at = inf  # from then on it is due
+        self._ends_at = now + terms.ttl
+        self._given_up_at = now + max(terms.grace, terms.first_grace)
+        self._no_deadline_before = inf
 
     # The socket
 
@@ -155,7 +158,7 @@ class Session:
         # None of them is empty: a session without a key is not to be had by showing nothing.
         self._keys = [each for each in (key, shown) if each]
         self.asides.clear()
-        self._ends_at = None
+        self._ends_at = inf
         self.ack_to_tell()
         self.acknowledge(seen)
         self.outbox.attach()
@@ -169,7 +172,7 @@ class Session:
         """Take note that the socket is gone."""
         self._turn(Turn.DETACH)
         self._ends_at = now + self.terms.ttl
-        self._ack_at = None
+        self._ack_at = inf
         self._ack_is_due = self.owes_ack = False
         self.asides.clear()
         self.outbox.detach()
@@ -184,7 +187,7 @@ class Session:
         self.ledger = Ledger()
         self.outbox.clear()
         self.asides.clear()
-        self._ends_at = self._given_up_at = self._ack_at = self._no_deadline_before = None
+        self._ends_at = self._given_up_at = self._ack_at = self._no_deadline_before = inf
         return pending
 
     # From the browser
@@ -236,16 +239,15 @@ class Session:
             return self.fail(entry, Outcome.TOO_LARGE)
         if was_full:
             return self.fail(entry, Outcome.OVER_BUDGET)
-        if self._given_up_at is not None and self._given_up_at <= now:
+        if self._given_up_at <= now:
             return self.fail(entry, Outcome.BACKEND_DOWN)
-        before = self._no_deadline_before
-        if before is None or entry.deadline < before:
+        if entry.deadline < self._no_deadline_before:
             self._no_deadline_before = entry.deadline
         if terms.keeps and not self._ack_is_due:
             self.owes_ack = True
             if ledger.highest - self._told >= ACK_EVERY:
-                self._ack_at, self._ack_is_due = None, True
-            elif self._ack_at is None:
+                self._ack_at, self._ack_is_due = inf, True
+            elif self._ack_at == inf:
                 self._ack_at = now + ACK_WITHIN
         return None
 
@@ -276,9 +278,8 @@ class Session:
         """
         if s > self.outbox.highest:
             raise BadMessage(f"{s} acknowledged of {self.outbox.highest}")
-        forget = self.ledger.forget
         for entry in self.outbox.acknowledge(s):
-            forget(entry)
+            self.ledger.forget(entry)
 
     # To the browser
 
@@ -290,10 +291,8 @@ class Session:
         """Return what is to be written to the socket next, or None."""
         if self.asides:
             return self.asides.popleft()
-        if self.terms.keeps:
-            return self.outbox.next_unwritten()
-        item = self.outbox.drop_next()
-        if item is not None and item.entry is not None:
+        item = self.outbox.next_unwritten()
+        if item is not None and item.entry is not None and not self.terms.keeps:
             self.ledger.forget(item.entry)
         return item
 
@@ -303,27 +302,24 @@ class Session:
         if highest == self._told:
             return 0
         self._told = highest
-        self._ack_at = None
+        self._ack_at = inf
         self._ack_is_due = self.owes_ack = False
         return highest
 
     def is_ack_due(self, now: float) -> bool:
         """Say whether the browser has to be told alone, since no frame carries it."""
-        return self._ack_is_due or (self._ack_at is not None and self._ack_at <= now)
+        return self._ack_is_due or self._ack_at <= now
 
     # To the link
 
     def link_up(self) -> None:
         """Take note that there is a link."""
-        self._given_up_at = None
+        self._given_up_at = inf
 
     def link_lost(self, now: float) -> list[Item]:
         """Take note that the link is gone; returns the outcomes that come of it."""
         self._given_up_at = now + self.terms.grace
         return [self.fail(entry, Outcome.OUTCOME_UNKNOWN) for entry in self.ledger.broken()]
-
-    def _is_given_up(self, now: float) -> bool:
-        return self._given_up_at is not None and self._given_up_at <= now
 
     def next_for_link(self, now: float) -> Entry | None:
         """Return the next message to send; what has become too late meanwhile has failed."""
@@ -379,31 +375,31 @@ class Session:
     # Time
 
     @property
-    def wake_at(self) -> float | None:
-        """The instant at which `wake` has something to do, or may have."""
-        at = self._no_deadline_before
-        # Looked at for each message: so not by min() over a list.
-        if self._ack_at is not None and (at is None or self._ack_at < at):
-            at = self._ack_at
-        if self._ends_at is not None and (at is None or self._ends_at < at):
-            at = self._ends_at
-        if self._given_up_at is not None and self.ledger.waiting:
-            at = self._given_up_at if at is None else min(at, self._given_up_at)
-        return at
+    def wake_at(self) -> float:
+        """The instant at which `wake` has something to do, or may have; infinity if none is."""
+        given_up_at = self._given_up_at if self.ledger.waiting else inf
+        return min(self._no_deadline_before, self._ack_at, self._ends_at, given_up_at)
 
-    def may_wake_before(self, instant: float) -> bool:
-        """Say, for the price of a look, whether `wake_at` may be before an instant."""
-        deadline, ack = self._no_deadline_before, self._ack_at
+    def is_at_ease(self, until: float) -> bool:
+        """
+        Say, for the price of a look, that there is nothing to see to.
+
+        Then there is room everywhere, and `wake_at` is no sooner than an instant.
+        """
+        ledger, terms = self.ledger, self.terms
         return (
-            (deadline is not None and deadline < instant)
-            or (ack is not None and ack < instant)
-            or self._ends_at is not None
-            or self._given_up_at is not None
+            ledger.pending <= terms.window
+            and ledger.pending_bytes <= terms.window_bytes
+            and self.outbox.bytes < terms.window_bytes
+            and not self._budget.is_full
+            and self._no_deadline_before >= until
+            and self._ack_at >= until
+            and self._given_up_at == inf
         )
 
     def is_over(self, now: float) -> bool:
         """Say whether the browser has stayed away for too long."""
-        return self._ends_at is not None and self._ends_at <= now
+        return self._ends_at <= now
 
     def wake(self, now: float) -> list[Entry]:
         """
@@ -413,10 +409,10 @@ class Session:
             The messages that a link still has, and whose answer nobody waits for any more.
         """
         abandoned = []
-        if self._ack_at is not None and self._ack_at <= now:
+        if self._ack_at <= now:
             # Noted for when the socket has room: it is not to be woken for again until then.
-            self._ack_at, self._ack_is_due = None, True
-        if self._no_deadline_before is not None and self._no_deadline_before <= now:
+            self._ack_at, self._ack_is_due = inf, True
+        if self._no_deadline_before <= now:
             for entry in self.ledger.overdue(now):
                 if entry.stage is SENT:
                     abandoned.append(entry)
@@ -424,7 +420,7 @@ class Session:
                 else:
                     self._too_late(entry)
             self._no_deadline_before = self.ledger.next_deadline()
-        if self._is_given_up(now):
+        if self._given_up_at <= now:
             for entry in self.ledger.unsent():
                 had = entry.was_sent
                 self.fail(entry, Outcome.OUTCOME_UNKNOWN if had else Outcome.BACKEND_DOWN)

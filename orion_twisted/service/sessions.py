@@ -129,8 +129,9 @@ class LiveSession:
         """
         session = self.session
         session.take(entry, now)
-        if session.may_wake_before(self._timer_at):
-            self.arm()
+        if session.is_at_ease(self._timer_at):
+            return
+        self.arm()
         if not session.has_room():
             self.had_room = False  # the link is looked at when the whole read is here
             if not session.may_read_browser:
@@ -201,16 +202,14 @@ class LiveSession:
     def arm(self) -> None:
         """Be woken when the session has to be."""
         at = self.session.wake_at
-        if at is None:
+        if at >= self._timer_at:
             return
-        timer = self._timer
-        if timer is None:
-            wait = max(at - self._clock.seconds(), 0.0)
-            self._timer_at = at
+        self._timer_at = at
+        wait = max(at - self._clock.seconds(), 0.0)
+        if self._timer is None:
             self._timer = self._clock.callLater(wait, self._wake)
-        elif at < self._timer_at:
-            self._timer_at = at
-            timer.reset(max(at - self._clock.seconds(), 0.0))
+        else:
+            self._timer.reset(wait)
 
     def _wake(self) -> None:
         self._timer = None
@@ -383,21 +382,21 @@ class Sessions:
 def sessions_of(settings: Settings, around: Iterable[Surroundings]) -> dict[str, Sessions]:
     """Return the sessions of each tenant in session mode, by its name; nothing is dialled yet."""
     limits = settings.limits
-    node = Budget(limits.held, limits.memory)
+    those = [each for each in around if each.tenant.mode == "session"]
+    # One alone holds what the node holds: to count that twice would be felt in each message.
+    node = Budget(limits.held, limits.memory) if len(those) > 1 else None
     places = Budget(limits.sessions, UNBOUNDED)
     epoch = token_urlsafe(EPOCH_BYTES)
-    return {
-        each.tenant.name: _sessions(limits, each, node, places, epoch)
-        for each in around
-        if each.tenant.mode == "session"
-    }
+    return {each.tenant.name: _sessions(limits, each, node, places, epoch) for each in those}
 
 
 def _sessions(
-    limits: Limits, around: Surroundings, node: Budget, places: Budget, epoch: str
+    limits: Limits, around: Surroundings, node: Budget | None, places: Budget, epoch: str
 ) -> Sessions:
     tenant = around.tenant
     own = tenant.limits
+    held = min(own.held or limits.held, limits.held)
+    memory = min(own.memory or limits.memory, limits.memory)
     terms = Terms(
         ttl=tenant.session.ttl,
         window=tenant.session.window,
@@ -412,7 +411,7 @@ def _sessions(
     sessions = Sessions(
         around,
         terms,
-        Budget(own.held or limits.held, own.memory or limits.memory, node),
+        Budget(held, memory, node),
         Budget(own.sessions or limits.sessions, UNBOUNDED, places),
         limits.connections_per_ip,
         token_urlsafe,

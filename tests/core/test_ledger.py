@@ -1,5 +1,7 @@
 """What a browser has handed over, from ACCEPTED to forgotten."""
 
+from math import inf
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -132,7 +134,7 @@ class LedgerTests(SynchronousTestCase):
         self.assertEqual(numbers(one.overdue(5.0)), [1, 2])
         for entry in entries[:3]:
             one.done(entry)
-        self.assertEqual((one.next_deadline(), one.overdue(99.0)), (None, []))
+        self.assertEqual((one.next_deadline(), one.overdue(99.0)), (inf, []))
 
     @given(
         st.lists(st.tuples(st.sampled_from("aasdbf"), st.booleans(), st.integers(0, 9))),

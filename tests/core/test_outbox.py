@@ -12,6 +12,7 @@ from orion_twisted.core.outbox import (
     RESULT,
     Item,
     Outbox,
+    Passage,
     failure,
 )
 from tests.core.sessions import ROOMY, message, roomy, say
@@ -145,6 +146,66 @@ class NumberTests(SynchronousTestCase):
         one.clear()
         self.assertEqual((len(one), one.bytes, one.unwritten_bytes), (0, 0, 0))
         self.assertEqual((budget.messages, budget.bytes, write(one)), (0, 0, []))
+
+
+class PassageTests(SynchronousTestCase):
+    """Where nothing is kept that has been written."""
+
+    def passage(self, *items: Item, budget: Budget) -> Passage:
+        made = Passage(4, 10_000, budget, False)
+        self.assertTrue(made.has_room)
+        made.attach()
+        for item in items:
+            made.add(item)
+        return made
+
+    def test_written_is_gone(self) -> None:
+        """Writing an item gives back its bytes, and the place of its message."""
+        budget = roomy()
+        budget.change(1, 0)  # the message
+        one = self.passage(result(1, 30), push(b"12345"), budget=budget)
+        self.assertEqual((len(one), one.highest, one.bytes), (2, 2, 2 * ITEM_COST + 35))
+        self.assertEqual((budget.messages, budget.bytes), (2, one.bytes))
+        self.assertEqual(write(one, 1), [1])
+        self.assertEqual((len(one), one.bytes, one.unwritten_bytes), (1,) + (ITEM_COST + 5,) * 2)
+        self.assertEqual((budget.messages, budget.bytes), (1, one.bytes))
+        self.assertEqual((write(one), one.is_written, one.lost), ([2], True, []))
+        self.assertEqual((len(one), one.bytes, budget.messages, budget.bytes), (0, 0, 0, 0))
+
+    def test_room(self) -> None:
+        """What waits for the socket takes room: the link waits, or the browser is closed."""
+        budget = Budget(ROOMY, 12_000)
+        one = self.passage(*(push(b"x" * LARGE) for _ in range(7)), budget=budget)
+        self.assertEqual((one.has_room, one.is_clogged()), (True, True))  # more than 4 of them
+        one.add(push(b"x" * LARGE))
+        self.assertEqual((one.has_room, one.is_within_its_own), (False, False))
+        write(one, 4)
+        self.assertEqual((one.has_room, one.is_clogged()), (True, False))
+        budget.change(0, 12_000)  # of others
+        self.assertEqual((one.has_room, one.is_within_its_own), (False, True))
+        write(one)
+        self.assertTrue(one.has_room)  # for one there always is
+
+    def test_nothing_goes_to_make_room(self) -> None:
+        """While there is a socket, all is told, as it was."""
+        budget = Budget(ROOMY, 2 * LARGE)
+        one = self.passage(push(b"a"), result(1), push(b"b"), result(2), budget=budget)
+        self.assertTrue(budget.is_full)
+        items = [one.next_unwritten() for _ in range(4)]
+        self.assertEqual(
+            [say(item)[:9] for item in items if item],
+            ["push: a", "result 1:", "push: b", "result 2:"],
+        )
+        self.assertEqual((one.next_unwritten(), budget.bytes), (None, 0))
+
+    def test_cleared(self) -> None:
+        """At the end of a session everything is given back."""
+        budget = roomy()
+        one = self.passage(result(1), push(b"a"), push(b"b"), budget=budget)
+        write(one, 2)
+        one.clear()
+        self.assertEqual((len(one), one.bytes, write(one)), (0, 0, []))
+        self.assertEqual((budget.messages, budget.bytes), (-1, 0))  # the message had its place
 
 
 class RoomTests(SynchronousTestCase):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import product
+from math import inf
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -586,7 +587,7 @@ class TimeTests(SynchronousTestCase):
         self.assertEqual(one.wake(5.0), entries[:1])
         self.assertEqual((told(one), one.wake_at), (["error 1 TIMEOUT"], 8.0))
         one.answered(entries[1], b"yes", False, True)
-        self.assertEqual((one.wake_at, one.wake(8.0), one.wake_at), (8.0, [], None))
+        self.assertEqual((one.wake_at, one.wake(8.0), one.wake_at), (8.0, [], inf))
 
     def test_a_later_message_with_less_time(self) -> None:
         """The earliest deadline wakes, whichever message's it is."""
@@ -602,7 +603,7 @@ class TimeTests(SynchronousTestCase):
         one = session(ttl=40.0, grace=20.0)
         self.assertEqual(one.wake_at, 40.0)
         one.attach("key")
-        self.assertIsNone(one.wake_at)
+        self.assertEqual(one.wake_at, inf)
         one.take(message(1, deadline=30.0), 0.0)
         self.assertEqual(one.wake_at, ACK_WITHIN)
         one.ack_to_tell()
@@ -616,6 +617,21 @@ class TimeTests(SynchronousTestCase):
         self.assertEqual(one.wake_at, 41.0)
         one.link_lost(2.0)
         self.assertEqual(one.wake_at, 41.0)
+
+    def test_at_ease(self) -> None:
+        """Nothing to see to: no instant before the one when it will wake anyway, and room."""
+        one = session(window=1)
+        one.attach("key")
+        self.assertFalse(one.is_at_ease(inf))  # it waits for a link
+        one.link_up()
+        self.assertTrue(one.is_at_ease(inf))
+        one.take(message(1, deadline=30.0), 0.0)
+        eases = [one.is_at_ease(at) for at in (ACK_WITHIN, ACK_WITHIN + 0.1)]
+        one.ack_to_tell()
+        eases += [one.is_at_ease(at) for at in (30.0, 30.1, inf)]
+        self.assertEqual(eases, [True, False, True, False, False])
+        one.take(message(2), 0.0)
+        self.assertEqual((one.has_room(), one.is_at_ease(0.0)), (False, False))
 
     def test_the_grace_alone(self) -> None:
         """Nothing else need be due for the grace to wake."""
@@ -741,9 +757,9 @@ class EndTests(SynchronousTestCase):
         one.take(message(1), 0.0)
         one.link_lost(0.0)
         one.end()
-        self.assertIsNone(one.wake_at)
+        self.assertEqual(one.wake_at, inf)
         one.link_lost(1.0)
-        self.assertEqual((one.wake_at, one.wake(1000.0), one.is_over(1000.0)), (None, [], False))
+        self.assertEqual((one.wake_at, one.wake(1000.0), one.is_over(1000.0)), (inf, [], False))
 
     def test_kinds_of_what_is_told(self) -> None:
         """A failure of each kind has its code and its words."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from math import inf
 from typing import Any
 
 from attrs import define, evolve
@@ -293,7 +294,7 @@ class SessionMachine(RuleBasedStateMachine):
         pending = self.session.end()
         assert pending == len(self.reference.pending)
         self.assert_nothing_held()
-        assert self.session.wake_at is None
+        assert self.session.wake_at == inf
         self.open()
 
     def assert_nothing_held(self) -> None:
@@ -568,7 +569,7 @@ class SessionMachine(RuleBasedStateMachine):
         session = self.session
         for _ in range(1000):
             at = session.wake_at
-            if at is None or at > until:
+            if at > until or at == inf:
                 break
             self.now = max(self.now, at)
             if session.is_over(self.now):
@@ -583,7 +584,7 @@ class SessionMachine(RuleBasedStateMachine):
                 assert self.talk is not None
                 self.talk.forget(entry)
             at = session.wake_at
-            assert at is None or at > self.now, "woken at once again"
+            assert at > self.now, "woken at once again"
             self.after()
             if session.life is Life.ENDED:
                 break
@@ -667,7 +668,7 @@ class SessionMachine(RuleBasedStateMachine):
         if self.untold_since is not None and self.terms.keeps and not self.stalled:
             due.append(self.untold_since + ACK_WITHIN)
         for each in due:
-            assert each is None or (at is not None and at <= each)
+            assert each is None or at <= each
 
     @invariant()
     def who_is_read(self) -> None:
@@ -743,7 +744,7 @@ class SessionMachine(RuleBasedStateMachine):
             self.session.acknowledge(len(reference.items))
         self.assert_nothing_held()
         self.time_passes(60.0)
-        assert self.session.wake_at is None
+        assert self.session.wake_at == inf
         assert self.told_n == self.n or self.has_lied or not self.terms.keeps
         self.end()
 

@@ -56,6 +56,20 @@ class MakingTests(RoomTestCase):
         self.assertIsNotNone(shop.open("", None, shop.terms))
         self.assertIsNone(shop.open("", None, shop.terms))
 
+    def test_alone_on_the_node(self) -> None:
+        """One tenant has the node's memory, or what is its own, whichever is less."""
+        room = self.room()
+        for own, most in ((TenantLimits(), 10), (TenantLimits(held=3), 3)):
+            shop = evolve(SHOP, limits=own)
+            around = [evolve(room.around, tenant=shop)]
+            budget = sessions_of(Settings(tenants=(shop,), limits=Limits(held=10)), around)[
+                "shop"
+            ].budget
+            budget.change(most - 1, 0)
+            self.assertFalse(budget.is_full)
+            budget.change(1, 0)
+            self.assertTrue(budget.is_full)
+
     def test_links(self) -> None:
         """A line for each session, or those that are shared, in the tenant's dialect."""
         self.assertIsInstance(self.room().sessions.backends, OwnLinks)

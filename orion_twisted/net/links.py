@@ -121,6 +121,8 @@ class BackendLink(Protocol, ABC):
 
     def __init__(self) -> None:
         self._paused = True
+        self.is_open = True
+        """Whether what is sent now may still arrive: not once the link is cut, or was lost."""
         self._ended = False  # nothing more is delivered, and the owner knows it
         self._error: BackendError | None = None
         self._proved = False
@@ -193,6 +195,7 @@ class BackendLink(Protocol, ABC):
     def _end(self, reason: Failure) -> None:
         """Tell the factory, once."""
         self._stop_proof()
+        self.is_open = False
         if self._ended:
             return
         if (self._paused or self._resting) and self._holds() and self._error is None:
@@ -207,11 +210,6 @@ class BackendLink(Protocol, ABC):
         self.factory.link_gone(self)  # what may still arrive there is anybody's guess
 
     # Towards the backend
-
-    @property
-    def is_open(self) -> bool:
-        """Whether what is sent now may still arrive: not once the link is cut, or was lost."""
-        return self._loss is None and self._error is None and not self._ended
 
     def hurry(self) -> None:
         """Send from now on what is written at once (`orion_twisted.net.eager`)."""
@@ -234,7 +232,7 @@ class BackendLink(Protocol, ABC):
         """
         if self._ended:
             return
-        self._ended = True
+        self.is_open, self._ended = False, True
         self._stop_proof()
         if self._gone:
             return
@@ -255,7 +253,7 @@ class BackendLink(Protocol, ABC):
 
     def fail(self, error: BackendError) -> None:
         """Drop a link whose backend has broken the rules; its owner hears why."""
-        self._error = error
+        self.is_open, self._error = False, error
         self.abort()
         if self._loss is not None:
             self._end(self._loss)

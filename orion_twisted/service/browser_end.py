@@ -47,6 +47,7 @@ class BrowserEnd(ABC):
         self._idle_timer: IDelayedCall | None = None
         self._last_message = 0.0
         self._rates: MessageRates | None = None
+        self._is_timed = False  # whether it matters when messages come: a rate, or a limit `idle`
         self._slowed: IDelayedCall | None = None
 
     @property
@@ -110,6 +111,7 @@ class BrowserEnd(ABC):
         if self._around.idle:
             self._last_message = self._clock.seconds()
             self._idle_timer = self._clock.callLater(self._around.idle, self._look_for_life)
+        self._is_timed = self._rates is not None or self._idle_timer is not None
         self._opened()
 
     def _came(self, count: int, size: int) -> bool:
@@ -118,15 +120,29 @@ class BrowserEnd(ABC):
             return False
         self._traffic.messages_from_browsers += count
         self._traffic.bytes_from_browsers += size
-        if self._idle_timer is not None:
-            self._last_message = self._clock.seconds()
-        if self._rates is not None:
-            self._slow_down(self._rates.take(size, self._clock.seconds(), count))
+        if self._is_timed:
+            self._watch(count, size)
         return not self._closing
 
+    def _watch(self, count: int, size: int) -> None:
+        """Look at the time, since messages have come."""
+        now = self._clock.seconds()
+        if self._idle_timer is not None:
+            self._last_message = now
+        if self._rates is not None:
+            self._slow_down(self._rates.take(size, now, count))
+
     def browser_message(self, payload: bytes, is_binary: bool) -> None:
-        if not self._came(1, len(payload)):
+        # As `_came`, which would be a call more for each message.
+        if self._closing:
             return
+        traffic = self._traffic
+        traffic.messages_from_browsers += 1
+        traffic.bytes_from_browsers += len(payload)
+        if self._is_timed:
+            self._watch(1, len(payload))
+            if self._closing:
+                return
         try:
             self._from_browser(payload, is_binary)
         except BadMessage as error:

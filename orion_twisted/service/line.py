@@ -194,7 +194,8 @@ class Line:
         if not seat.is_ready:
             seat.is_ready = True
             self._ready.append(seat)
-        self._pump()
+        if not self._full:
+            self._pump()
 
     def _queue(self, seat: Seat) -> None:
         if seat.session.ledger.waiting and not seat.is_ready:
@@ -228,10 +229,8 @@ class Line:
             size = 0
             while ready and size < AT_ONCE:
                 seat = ready.popleft()
+                size += self._order(frames, seat, now)
                 session = seat.session
-                entry = session.next_for_link(now)
-                if entry is not None:
-                    size += self._order(frames, seat, entry, now)
                 if session.ledger.waiting:
                     ready.append(seat)
                 else:
@@ -241,16 +240,19 @@ class Line:
             if frames:
                 link.send_all(frames)
         if self._has_news and not self._is_reading:
-            self._tell_news()
+            self.link_rests()
 
-    def _order(self, frames: list[bytes], seat: Seat, entry: Entry, now: float) -> int:
+    def _order(self, frames: list[bytes], seat: Seat, now: float) -> int:
         """
-        Add the frame that says a message, with a notice before it where one is due.
+        Add the frame that says a session's next message, with a notice before it if one is due.
 
         Returns:
-            The bytes of the frame, or 0 where the message cannot be said.
+            The bytes of the frame, or 0 where there is none, or it cannot be said.
         """
         talk, session = self._talk, seat.session
+        entry = session.next_for_link(now)
+        if entry is None:
+            return 0
         try:
             frame = self._encode(talk.order(session, entry, now))
         except BadMessage as error:
@@ -302,10 +304,6 @@ class Line:
 
     def link_rests(self) -> None:
         self._is_reading = False
-        if self._has_news:
-            self._tell_news()
-
-    def _tell_news(self) -> None:
         while self._has_news:
             news, self._has_news = self._has_news, {}
             for seat in news:
@@ -315,7 +313,7 @@ class Line:
         self._heard = self._is_reading = True
         said = self._talk.read(payload)
         if type(said) is Answer:
-            self._answered(said)
+            self._answered(said.session, said.entry, said)
         elif isinstance(said, Push):
             self._counters.add("pushes")
             if said.sid is None and not said.to_all:
@@ -327,8 +325,7 @@ class Line:
         elif isinstance(said, Stray):
             self._counters.add("answers_dropped", reason=said.reason)
 
-    def _answered(self, answer: Answer) -> None:
-        session, entry, payload = answer.session, answer.entry, answer.payload
+    def _answered(self, session: Session, entry: Entry, answer: Answer) -> None:
         seat = self._seats.get(session)
         if seat is not None and seat.unread is entry:
             seat.unread = None
@@ -337,10 +334,10 @@ class Line:
             return
         if answer.error:
             session.fail(entry, Outcome.BACKEND_ERROR, answer.error)
-        elif len(payload) > self._max_message:
+        elif len(answer.payload) > self._max_message:
             session.fail(entry, Outcome.TOO_LARGE)
         else:
-            session.answered(entry, payload, answer.is_binary, answer.ok)
+            session.answered(entry, answer.payload, answer.is_binary, answer.ok)
         self._has_news[seat] = None
 
     def link_lost(self, loss: Loss) -> None:

@@ -251,6 +251,12 @@ GATEWAYS: dict[str, Gateway] = {
         *_rungs(),
         *_sessions(),
         Orion(
+            name="orion-workers",
+            about="this gateway, relay mode, two workers",
+            tenant=_RELAY,
+            flags=("--workers=2",),
+        ),
+        Orion(
             name="orion-tunnel",
             about="this gateway, tunnel mode: a stream",
             tenant=('mode = "tunnel"',),

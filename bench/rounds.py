@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -22,6 +22,7 @@ from bench.machine import Cpus
 from bench.measure import Window
 from bench.processes import NotStarted, Process, free_port, start_backend
 from bench.scenarios import Kind, Scenario
+from bench.slices import held
 from orion_twisted.net.devca import make_dev_certificates
 
 WARM_UP = 0.3
@@ -44,6 +45,7 @@ class Plan:
         base: the name of the gateway that ratios are to.
         cpus: whose CPU is which.
         real_time: whether all processes are in the real-time class.
+        share: of the time, that each process of a gateway may run; None: as it likes.
     """
 
     gateways: Sequence[Gateway]
@@ -54,6 +56,7 @@ class Plan:
     base: str
     cpus: Cpus
     real_time: bool = False
+    share: float | None = None
 
     def repeats_of(self, scenario: Scenario) -> int:
         return self.repeat_memory if scenario.kind is Kind.MEMORY else self.repeat
@@ -198,11 +201,13 @@ class Run:
         connections = gateway.connections(scenario)
         load = self._load(scenario, gateway, process)
         try:
-            if scenario.kind is Kind.CONNECTIONS:
-                outcome = load.storm(connections, warm_up, plan.seconds, window)
-            else:
+            if scenario.kind is not Kind.CONNECTIONS:
                 load.open(connections)
-                outcome = load.run(warm_up, plan.seconds, window)
+            with self._held(process):
+                if scenario.kind is Kind.CONNECTIONS:
+                    outcome = load.storm(connections, warm_up, plan.seconds, window)
+                else:
+                    outcome = load.run(warm_up, plan.seconds, window)
         finally:
             load.close()
         self._note_tls(gateway, outcome.tls)
@@ -213,6 +218,13 @@ class Run:
             busy=window.cpu / window.seconds,
             others=window.others / (window.seconds * len(plan.cpus.both)),
         )
+
+    def _held(self, process: Process) -> AbstractContextManager[None]:
+        """Hold a gateway's workers to their shares, or itself if it has none."""
+        if self._plan.share is None:
+            return nullcontext()
+        pids = process.tree.pids()
+        return held(pids[1:] or pids, self._plan.share)
 
     def _memory(self, scenario: Scenario, gateway: Gateway, process: Process) -> Visit:
         connections = gateway.connections(scenario)

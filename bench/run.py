@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +25,7 @@ T = TypeVar("T")
 SHORT = "rr-64,rr-16k,pipe-64,bulk-1m,fan-64,storm,idle"
 """The scenarios of a short run: what the others show lies between these."""
 
-DEFAULT_LEFT_OUT = {"orion-tunnel", "autobahn"}
+DEFAULT_LEFT_OUT = {"orion-tunnel", "orion-workers", "autobahn"}
 """Gateways that are measured only when they are named."""
 
 EPILOG = """\
@@ -82,6 +83,13 @@ def _positive(kind: type[Any]) -> Any:
     return convert
 
 
+def _share(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < (share := float(text)) < 1:
+            return share
+    raise argparse.ArgumentTypeError("it has to be between 0 and 1")
+
+
 def _checkout(text: str) -> tuple[str, Path]:
     name, _, folder = text.partition("=")
     path = Path(folder).resolve()
@@ -129,6 +137,13 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="put the run before all other processes of the machine (root; they will notice)",
     )
+    add(
+        "--share",
+        type=_share,
+        metavar="SHARE",
+        help="let each process of a gateway run for so much of the time, such as 0.3: so several"
+        " workers show what they bring where cores are few",
+    )
     add("--same-network", action="store_true", help="do not enter a network namespace")
     return options
 
@@ -161,6 +176,7 @@ def plan_of(options: argparse.Namespace, cpus: machine.Cpus) -> Plan:
         base=base,
         cpus=cpus,
         real_time=options.real_time,
+        share=options.share,
     )
 
 
@@ -177,6 +193,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     has_network = not options.same_network and machine.leave_network()
     machine.take_cpu(cpus.load, real_time=options.real_time)
     facts = machine.describe(cpus, has_network=has_network, real_time=options.real_time)
+    if plan.share is not None:
+        facts["each process runs"] = f"{plan.share:.0%} of the time"
     with Run(plan, tell_on_stderr) as run:
         results = run.results(facts)
     print(report.render(results), end="")

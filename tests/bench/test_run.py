@@ -75,6 +75,11 @@ class CommandLineTests(TestCase):
             assert isinstance(main, Orion)
             self.assertEqual(main.environment(), {"PYTHONPATH": str(Path(folder).resolve())})
 
+    def test_share(self) -> None:
+        """Each process may be held to a share of the time."""
+        self.assertIsNone(self.plan().share)
+        self.assertEqual(self.plan("--share", "0.3").share, 0.3)
+
     def test_mistakes(self) -> None:
         for arguments in (
             ["--scenarios", "rr-65"],
@@ -88,6 +93,8 @@ class CommandLineTests(TestCase):
             ["--seconds", "0"],
             ["--repeat", "-1"],
             ["--repeat", "some"],
+            ["--share", "1"],
+            ["--share", "half"],
             ["--checkout", "main=/nowhere"],
             ["--checkout", f"node={REPOSITORY}"],
         ):

@@ -37,6 +37,8 @@ PLAIN_CHARACTERS = frozenset(b"\t" + bytes(range(0x20, 0x7F)))
 RETRY_AFTER = 5
 """Seconds after which a browser that found no place, or no backend, may try again."""
 
+_NONE: list[bytes] = []
+
 
 @frozen
 class Request:
@@ -48,22 +50,31 @@ class Request:
         path: the target's path, percent-encoded as it came, without the query.
         query: what follows ``?``, or an empty string. It may carry a token: never log it.
         headers: pairs of lower-case name and value, in the order in which they came.
+        host: the host's name, in its one spelling and without the port; None if it is no name.
     """
 
     method: str
     path: str
     query: str = field(repr=False)
     headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
+    _by_name: Mapping[bytes, list[bytes]] = field(init=False, eq=False, repr=False)
+    host: str | None = field(init=False, eq=False, repr=False)
 
-    def values(self, name: bytes) -> list[bytes]:
-        """Return the values of every header called ``name`` (lower case)."""
-        return [value for key, value in self.headers if key == name]
+    @_by_name.default
+    def _sorted_by_name(self) -> Mapping[bytes, list[bytes]]:
+        by_name: dict[bytes, list[bytes]] = {}
+        for name, value in self.headers:
+            by_name.setdefault(name, []).append(value)
+        return by_name
 
-    @property
-    def host(self) -> str | None:
-        """The host's name, in its one spelling and without the port; None if it is no name."""
+    @host.default
+    def _the_one_host(self) -> str | None:
         host = host_of(b",".join(self.values(b"host")).decode("ascii", "replace"))
         return None if host is None else host[0]
+
+    def values(self, name: bytes) -> Sequence[bytes]:
+        """Return the values of every header called ``name`` (lower case)."""
+        return self._by_name.get(name, _NONE)
 
     def listed(self, name: bytes) -> list[bytes]:
         """Return the elements of a comma-separated header, over all its lines."""
@@ -307,22 +318,14 @@ def upgrade_request(upgrade: Upgrade | DialIn, compression: bool) -> bytes:
 
     Only what has been checked is in it, so no other header, however odd, meets a second parser.
     """
-    headers: Mapping[bytes, bytes] = {
-        b"Host": b"localhost",  # checked already; the library only wants there to be one
-        b"Upgrade": b"websocket",
-        b"Connection": b"Upgrade",
-        b"Sec-WebSocket-Version": WEBSOCKET_VERSION,
-        b"Sec-WebSocket-Key": upgrade.key,
-        **(
-            {b"Sec-WebSocket-Protocol": upgrade.subprotocol.encode("ascii")}
-            if upgrade.subprotocol
-            else {}
-        ),
-        **(
-            {b"Sec-WebSocket-Extensions": upgrade.extensions}
-            if compression and upgrade.extensions
-            else {}
-        ),
-    }
-    lines = [b"%s: %s" % pair for pair in headers.items()]
-    return b"\r\n".join([b"GET / HTTP/1.1", *lines, b"", b""])
+    more = b""
+    if upgrade.subprotocol:
+        more = b"Sec-WebSocket-Protocol: %s\r\n" % upgrade.subprotocol.encode("ascii")
+    if compression and upgrade.extensions:
+        more += b"Sec-WebSocket-Extensions: %s\r\n" % upgrade.extensions
+    # The host is checked already; the library only wants there to be one.
+    return (
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: %s\r\nSec-WebSocket-Key: %s\r\n%s\r\n"
+        % (WEBSOCKET_VERSION, upgrade.key, more)
+    )

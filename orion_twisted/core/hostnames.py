@@ -8,6 +8,7 @@ however many names there are.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Generic, TypeVar
 
@@ -15,6 +16,9 @@ T = TypeVar("T")
 
 LONGEST_NAME = 253
 """Characters of a whole name without its trailing dot (RFC 1035 section 2.3.4, as text)."""
+
+MOST_SPELLINGS = 1024
+"""How many spellings of names are remembered: most visitors ask for the same ones."""
 
 EVERYTHING = "*"
 """The pattern that answers every name."""
@@ -43,8 +47,12 @@ def normalise(name: str) -> str | None:
         The name, or None for what is no host name: empty, too long, with a bad label, with a
         wildcard, or ending in a number without being an IPv4 address.
     """
-    if len(name) > LONGEST_NAME + 1:  # before IDNA, whose cost is not linear
-        return None
+    # Before IDNA, whose cost is not linear, and before anything is remembered.
+    return None if len(name) > LONGEST_NAME + 1 else _normalised(name)
+
+
+@lru_cache(MOST_SPELLINGS)
+def _normalised(name: str) -> str | None:
     if not name.isascii():
         if _TWO_MEANINGS.search(name):
             return None
@@ -144,6 +152,8 @@ class NameTable(Generic[T]):
         Args:
             name: any text, in any spelling.
         """
+        if not self._by_name and not self._by_suffix:
+            return self._fallback
         value = self._by_name.get(name)  # most names arrive as they are kept
         if value is not None:
             return value

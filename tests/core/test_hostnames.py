@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from orion_twisted.core import hostnames
 from orion_twisted.core.hostnames import NameTable, host_of, normalise, normalise_pattern
 
 LABEL = "a" * 63
@@ -70,6 +71,17 @@ class NormaliseTests(SynchronousTestCase):
         if name is not None:
             self.assertEqual(normalise(name), name)
             self.assertTrue(name.isascii() and 0 < len(name) <= 253 and name == name.lower())
+
+    def test_remembers_little(self) -> None:
+        """However many names strangers ask for, few are remembered, and none that is no name for
+        its length."""
+        hostnames._normalised.cache_clear()
+        for number in range(2 * hostnames.MOST_SPELLINGS):
+            self.assertEqual(normalise(f"X{number}.example"), f"x{number}.example")
+        self.assertEqual(hostnames._normalised.cache_info().currsize, hostnames.MOST_SPELLINGS)
+        hostnames._normalised.cache_clear()
+        self.assertIsNone(normalise("a" * 10_000))
+        self.assertEqual(hostnames._normalised.cache_info().currsize, 0)
 
 
 class NormalisePatternTests(SynchronousTestCase):

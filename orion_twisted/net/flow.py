@@ -12,10 +12,10 @@ from twisted.internet.interfaces import INegotiated, IPushProducer
 from zope.interface import implementer
 
 _IPPROTO_TCP, _TCP_INFO = 6, 11
-_BYTES_ACKED = Struct("=Q")
-_BYTES_ACKED_AT = 120
-"""Where Linux has it in ``struct tcp_info`` (``linux/tcp.h``), since 4.1: like the numbers above,
-it is nowhere else so."""
+_BYTES = Struct("=Q")
+_ACKED_AT, _RECEIVED_AT = 120, 128
+"""Where Linux has them in ``struct tcp_info`` (``linux/tcp.h``), since 4.1: like the two numbers
+above, they are nowhere else so."""
 
 
 def acknowledged(transport: Any) -> int | None:
@@ -28,6 +28,15 @@ def acknowledged(transport: Any) -> int | None:
     Returns:
         None where the system does not tell: without TCP, or without Linux.
     """
+    return _told(transport, _ACKED_AT)
+
+
+def received(transport: Any) -> int | None:
+    """Return likewise how many have come from the peer, whether they have been read or not."""
+    return _told(transport, _RECEIVED_AT)
+
+
+def _told(transport: Any, at: int) -> int | None:
     if sys.platform != "linux":
         return None
     is_tls = INegotiated.providedBy(transport)
@@ -36,9 +45,9 @@ def acknowledged(transport: Any) -> int | None:
         info = plain.getHandle().getsockopt(_IPPROTO_TCP, _TCP_INFO, 256)
     except (AttributeError, OSError):
         return None
-    if len(info) < _BYTES_ACKED_AT + _BYTES_ACKED.size:
+    if len(info) < at + _BYTES.size:
         return None
-    (count,) = _BYTES_ACKED.unpack_from(info, _BYTES_ACKED_AT)
+    (count,) = _BYTES.unpack_from(info, at)
     return int(count)
 
 

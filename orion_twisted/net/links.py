@@ -29,7 +29,7 @@ from zope.interface import alsoProvides, implementer
 from orion_twisted.core.errors import BackendError
 from orion_twisted.core.frames import FrameDecoder
 from orion_twisted.net.eager import make_eager
-from orion_twisted.net.flow import Fullness
+from orion_twisted.net.flow import Fullness, received
 from orion_twisted.net.garbage import untie_verifier
 from orion_twisted.net.leantls import make_lean
 
@@ -259,6 +259,10 @@ class BackendLink(Protocol, ABC):
             self._end(self._loss)
 
     # From the backend
+
+    def received(self) -> int | None:
+        """Return how many bytes have come, read or not; None where that cannot be had."""
+        return received(self.transport)
 
     def dataReceived(self, data: bytes) -> None:
         if self._ended or self._error is not None:

@@ -25,6 +25,7 @@ from orion_twisted.core.frames import Encoder, decoder, encoder
 from orion_twisted.core.secrets import Secrets
 from orion_twisted.net.browser import BrowserProtocol
 from orion_twisted.net.eager import make_eager
+from orion_twisted.net.flow import received
 from orion_twisted.net.links import BackendLink, LinkOwner, Loss
 from orion_twisted.net.sessionlinks import SessionLink
 from orion_twisted.service.backends import SharedLinks
@@ -393,6 +394,9 @@ class SocketArrival(Arrival):
     def send_all(self, frames: list[bytes]) -> None:
         if self._socket is not None:
             self._socket.send_all([(frame, self._is_binary) for frame in frames])
+
+    def received(self) -> int | None:
+        return None if self._socket is None else received(self._socket.transport)
 
     def pauseProducing(self) -> None:
         if self._socket is not None:

@@ -40,6 +40,9 @@ class Link(Seam):
     def send_all(self, frames: list[bytes]) -> None:
         """Write frames, at once where the link can."""
 
+    def received(self) -> int | None:
+        """Return how many bytes have come, read or not; None where that cannot be had."""
+
     def hurry(self) -> None:
         """Send from now on what is written at once, if that can be had."""
 
@@ -133,6 +136,7 @@ class Line:
         self._ready: deque[Seat] = deque()
         self._full = False
         self._heard = False
+        self._had: int | None = None  # bytes that had come when it was asked last
         self._reads = False  # as links begin
         self._is_reading = False
         self._has_news: dict[Seat, None] = {}
@@ -370,6 +374,8 @@ class Line:
     def _ping(self) -> None:
         # While we do not read we cannot hear it.
         self._heard = not (self._is_shared or all(seat.may_read_link for seat in self.seats))
+        assert self._link is not None
+        self._had = self._link.received()
         self._notice(self._talk.ping())
         self._beat = self._clock.callLater(self._around.ping_timeout, self._judge)
 
@@ -378,7 +384,8 @@ class Line:
         assert link is not None
         wait = max(self._around.ping_every - self._around.ping_timeout, 0.0)
         self._beat = self._clock.callLater(wait, self._ping)
-        if not self._heard:
+        # The pong may stand behind a large frame that is still on its way.
+        if not self._heard and link.received() == self._had:
             link.fail(BackendError("the backend does not answer a ping"))
 
     # The end

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from typing import ClassVar
+from unittest.mock import patch
 
 from tests.faults.books import Wish
 from tests.faults.browser_v2 import BrowserV2
@@ -109,6 +110,19 @@ class EngineFaultTests(TableTestCase):
             await browser.settled()
             self.assertEqual(set(self.outcomes(browser)), {"result"})
             self.assertEqual(len(browser.book.session.pushes), 9)
+            self.assert_promise(tenant, browser)
+
+    async def test_a_slow_frame(self) -> None:
+        """An engine whose pongs stand behind a frame that is still coming is not given up."""
+        for tenant in ("own", "two"):
+            before = await self.counts()
+            browser = await self.browser(tenant)
+            began = time.monotonic()
+            with patch("tests.faults.wires.CRUMB_EVERY", 0.02):
+                message = await browser.send(Wish("dribble", answer=100, ttl=20))
+            self.assertGreater(time.monotonic() - began, PING_EVERY + PING_TIMEOUT)
+            self.assertEqual(message.outcome and message.outcome.name, "result")
+            self.assertEqual(await self.counted(before, "links_lost"), 0)
             self.assert_promise(tenant, browser)
 
     async def test_a_huge_frame(self) -> None:

@@ -44,6 +44,7 @@ class FakeLink:
         self.reads: list[bool] = []
         self.error: BackendError | None = None
         self.finished = False
+        self.bytes: int | None = None
         self.fills: Callable[[], None] | None = None
 
     def send(self, data: bytes) -> None:
@@ -55,6 +56,9 @@ class FakeLink:
         self.frames += [frame.decode() for frame in frames]
         if self.fills is not None:
             self.fills()
+
+    def received(self) -> int | None:
+        return self.bytes
 
     def hurry(self) -> None:
         """There is nothing to be hurried."""
@@ -504,6 +508,20 @@ class HeartbeatTests(SynchronousTestCase):
         scene.reads(answer(77))
         scene.passes(10.0)
         self.assertIsNone(link.error)
+
+    def test_in_the_midst_of_a_frame(self) -> None:
+        """One whose pong stands behind a large frame is alive for as long as more of it comes."""
+        scene = Scene(ping_every=20.0, ping_timeout=10.0)
+        link = scene.up()
+        link.bytes = 1_000
+        scene.passes(20.0)
+        for _ in range(3):
+            link.bytes += 1
+            scene.passes(10.0)
+            self.assertIsNone(link.error)
+            scene.passes(10.0)
+        scene.passes(10.0)
+        self.assertIsInstance(link.error, BackendError)
 
     def test_patience_longer_than_the_interval(self) -> None:
         """Then there is a ping when the one before has been judged."""

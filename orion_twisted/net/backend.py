@@ -76,6 +76,7 @@ class LinkFactory(ReconnectingClientFactory):
         # The owner knows them, and not yet their end. Of most there is one: a set would be larger.
         self._announced: tuple[BackendLink, ...] = ()
         self.reconnects = True
+        self._dials_again = False
         self._is_over = False
 
     def start(self) -> None:
@@ -106,6 +107,7 @@ class LinkFactory(ReconnectingClientFactory):
         return link
 
     def retry(self, connector: IConnector | None = None) -> None:
+        self._dials_again = True
         self.delay = self._backoff.next_wait()
         super().retry(connector)
 
@@ -119,7 +121,12 @@ class LinkFactory(ReconnectingClientFactory):
             return
         self.link = link
         self._announced = (*self._announced, link)
-        self._log.debug("link to {backend} is up", backend=self.connector.getDestination())
+        if self._dials_again:
+            # Of one that came at once there is nothing to be said, and there are very many.
+            self._dials_again = False
+            self._log.debug(
+                "link to {backend} is up again", backend=self.connector.getDestination()
+            )
         self.owner.link_up(link)
 
     def link_proved(self) -> None:

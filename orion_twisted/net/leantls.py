@@ -25,6 +25,7 @@ from zope.interface.declarations import Provides
 
 from orion_twisted.core.tlsrecords import HEADER, MOST_CONTENT, MOST_ENCRYPTED, RecordCount
 from orion_twisted.net.eager import Guards
+from orion_twisted.net.tlsarrival import ServerConnection
 
 PIECE = HEADER + MOST_ENCRYPTED
 """
@@ -68,7 +69,8 @@ class LeanTLSProtocol(TLSMemoryBIOProtocol):
         self.transport = transport
         self.factory.registerProtocol(self)
         self.wrappedProtocol.makeConnection(self)
-        self._checkHandshakeStatus()
+        if not isinstance(self._tlsConnection, ServerConnection):  # that waits for its client
+            self._checkHandshakeStatus()
 
     def dataReceived(self, data: bytes) -> None:
         size = len(data)

@@ -56,7 +56,7 @@ _CLOSE_CODES = frozenset({1000, 1001, *range(3000, 5000)})
 class _WhenAsked:
     """An attribute that a socket makes when it is first asked for it: most never are."""
 
-    def __init__(self, make: Callable[[], object]) -> None:
+    def __init__(self, make: Callable[[Any], object]) -> None:
         self._make = make
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -65,9 +65,15 @@ class _WhenAsked:
     def __get__(self, socket: object, kind: type) -> Any:
         if socket is None:
             return self
-        made = self._make()
+        made = self._make(socket)
         setattr(socket, self._name, made)
         return made
+
+
+_ASKED_FOR = {
+    "peer": _WhenAsked(lambda socket: peer2str(socket.transport)),  # for lines of the log
+    "utf8validator": _WhenAsked(lambda _: Utf8Validator()),
+}
 
 
 class _Nobody:
@@ -169,7 +175,7 @@ def _light_class(factory: BrowserFactory) -> type[BrowserProtocol]:
         for name in heavy.CONFIG_ATTRS
         if not hasattr(heavy, name)
     }
-    own = {"CONFIG_ATTRS": [], "heavy": heavy, "utf8validator": _WhenAsked(Utf8Validator)}
+    own = {"CONFIG_ATTRS": [], "heavy": heavy, **_ASKED_FOR}
     return type(
         heavy.__name__, (heavy,), {**_INSTEAD, **_AT_REST, **carried, **own, **_short_ways(heavy)}
     )
@@ -184,7 +190,6 @@ def _short_ways(heavy: type[BrowserProtocol]) -> dict[str, Any]:
         self.subprotocol = subprotocol
 
     def connectionMade(self: Any) -> None:
-        self.peer = peer2str(self.transport)
         self._set_tcp_options()
         self.state = self.STATE_CONNECTING
         self.factory.countConnections += 1

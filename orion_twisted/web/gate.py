@@ -112,9 +112,13 @@ class HttpGate(Protocol):
         deadline: seconds from the connection's beginning, TLS handshake included, to the end of
             its first request head. One that has to wait in line first may wait for as long, too.
         clock: the reactor, or a test's clock.
+
+    Attributes:
+        address: the browser's IP address, or the proxy's before it; empty on a UNIX socket.
     """
 
     _log = Logger()
+    address = ""
     transport: Any  # TCP, UNIX or TLS: Twisted has no one interface for what they share
 
     def __init__(
@@ -134,12 +138,6 @@ class HttpGate(Protocol):
         self._to_head = False
 
     @property
-    def address(self) -> str:
-        """The browser's IP address, or the proxy's before it; empty on a UNIX socket."""
-        peer = self.transport.getPeer()
-        return peer.host if isinstance(peer, IPv4Address | IPv6Address) else ""
-
-    @property
     def tls_connection(self) -> Any:
         """The connection's TLS, as its transport's ``getHandle`` has it; None if it is plain."""
         transport: Any = self.transport
@@ -148,6 +146,9 @@ class HttpGate(Protocol):
         return None
 
     def connectionMade(self) -> None:
+        peer = self.transport.getPeer()
+        if isinstance(peer, IPv4Address | IPv6Address):
+            self.address = peer.host
         verdict = self._doorkeeper.arrived(self)
         if verdict is Verdict.LEAVE:
             self.abort()

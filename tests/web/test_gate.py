@@ -337,7 +337,9 @@ class DeadlineTests(GateTestCase):
         """Limits count IP addresses; a UNIX socket has none."""
         self.connect()
         self.assertEqual(self.gate.address, "192.0.2.1")
+        self.setUp()
         self.patch(Pipe, "getPeer", lambda _: UNIXAddress("socket"))
+        self.connect()
         self.assertEqual(self.gate.address, "")
 
 

@@ -202,7 +202,7 @@ class OutageTests(ChromiumTestCase):
         )
         self.pen.write()
         self.editor.expect_waiting(9)
-        expect(self.shop.status).to_have_attribute("data-state", "error")
+        expect(self.shop.status).to_have_attribute("data-state", "away")
         self.keep(page, "badge-offline")
         self.assertEqual(
             [each["text"] for each in self.parts.engine.objects(self.document)], self.pen.texts[:1]

@@ -49,6 +49,12 @@ class ShopTests(ChromiumTestCase):
         place = self.edit(editor, document, "함께해 주세요, Kim & Lee")
         expect(shop.status).to_have_attribute("data-state", "saved")
         self.keep(shop.page, "shop-inline")
+        editor.add_text("not yet saved")
+        expect(shop.status).to_have_attribute("data-state", "changed")
+        editor.page.keyboard.press("Delete")
+        editor.save()
+        expect(shop.status).to_have_attribute("data-state", "saved")
+        revision += 1
         self.assertEqual(self.parts.engine.listing(document), (revision + 1, False))
         shop.page.reload()
         editor = shop.open_editor()

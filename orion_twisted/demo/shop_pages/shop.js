@@ -68,8 +68,13 @@ function openEditor(where) {
       show("saved");
     },
     onOrdered: (detail) => order(remember(detail)),
-    // What was wrong while there was no network is not wrong any more.
-    onState: ({ phase }) => phase === "online" && status.state === "error" && show("ready"),
+    onState: ({ phase, unsaved }) => {
+      const { state } = status;
+      if (phase === "waiting" || phase === "offline") show("away");
+      // What was wrong while there was no network is not wrong any more.
+      else if (phase === "online" && (state === "error" || state === "away")) show("ready");
+      else if (unsaved && state === "saved") show("changed");
+    },
     onError: (problem) => show("error", { problem: problem?.message ?? problem?.code ?? String(problem) }),
     onClose: () => {
       editor = undefined;

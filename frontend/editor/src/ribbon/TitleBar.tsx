@@ -91,14 +91,8 @@ function SavedState() {
   const unsaved = useView((view) => (view.facts?.unsaved ?? false) || view.unapplied > 0);
   const saving = useView((view) => view.saving);
   const revision = useView((view) => view.facts?.revision ?? 0);
-  const phase = useView((view) => view.link.phase);
-  const key = saving
-    ? phase === "online"
-      ? "saving"
-      : "savesLater"
-    : unsaved
-      ? "unsaved"
-      : "saved";
+  const online = useView((view) => view.link.phase === "online" && !view.doubted);
+  const key = saving ? (online ? "saving" : "savesLater") : unsaved ? "unsaved" : "saved";
   return (
     <span className={`saved-state ${key}`} data-testid="saved-state" data-state={key}>
       {t(key, { revision })}

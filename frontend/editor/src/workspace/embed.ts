@@ -12,13 +12,13 @@ export function embed(workspace: Workspace, frame: Frame): Shop {
     return report && { document: report.id, name: report.name, revision: facts?.revision ?? 0 };
   };
   workspace.view.watch(() => {
-    const { link, unapplied, facts, report, trouble } = workspace.state;
+    const { link, doubted, unapplied, facts, report, trouble } = workspace.state;
     if (report && !isReady) {
       isReady = true;
       frame.emit("ready", about());
     }
     const state = {
-      phase: link.phase,
+      phase: doubted ? "offline" : link.phase,
       waiting: unapplied,
       unsaved: (facts?.unsaved ?? false) || unapplied > 0,
       people: facts?.people ?? 0,
@@ -29,7 +29,10 @@ export function embed(workspace: Workspace, frame: Frame): Shop {
     frame.emit("state", state);
     if (trouble.kind === "gone") frame.emit("error", { message: trouble.message });
   });
-  workspace.engine.link.on("error", (error) => frame.emit("error", { message: error.message }));
+  workspace.engine.link.on("error", (error) => {
+    // Without a network there is no token to be had, either; `state` has said so.
+    if (navigator.onLine) frame.emit("error", { message: error.message });
+  });
 
   let ordering = false;
   workspace.onSaved = (document, revision) => {

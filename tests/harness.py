@@ -42,8 +42,9 @@ MIB = 1024 * KIB
 
 START_TIMEOUT = 30.0
 """Seconds that a gateway has to listen: a machine under load imports slowly."""
-STOP_TIMEOUT = 20.0
-"""Seconds that a gateway has to end after SIGTERM, open browsers included."""
+STOP_TIMEOUT = 35.0
+"""Seconds that a gateway has to end after SIGTERM, open browsers included: ``drain`` is 30, and 24
+of them it may give to a message whose backend is gone."""
 ENDED_IN_ORDER = -signal.SIGTERM
 """The exit status of a drained gateway: twistd shuts down, then ends by the signal it was sent."""
 

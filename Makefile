@@ -7,7 +7,7 @@ INSTALLED = $(VENV)/.installed
 BENCH = .venv-bench
 BENCH_INSTALLED = $(BENCH)/.installed
 FUZZER = $(VENV)/.installed-fuzzer
-C_SOURCES = orion_twisted/core/_wsframes.c orion_twisted/net/_pump.c
+C_SOURCES = $(wildcard orion_twisted/core/wsframes_c/*.[ch] orion_twisted/net/pump_c/*.[ch])
 
 # npm's, which empties it before it installs: what is in it is whole or not there.
 FRONTEND = frontend/node_modules/.installed

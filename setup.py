@@ -7,6 +7,7 @@ Where there is no compiler the installation goes on without it: the same is ther
 import os
 import sys
 import sysconfig
+from pathlib import Path
 
 from setuptools import Extension, setup
 
@@ -16,14 +17,15 @@ STABLE_ABI = IS_CPYTHON and not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 EXTENSIONS = [
     Extension(
-        f"orion_twisted.{room}.{name}",
-        [f"orion_twisted/{room}/{name}.c"],
+        f"orion_twisted.{room}._{name}",
+        [f"orion_twisted/{room}/{name}_c/module.c"],
+        depends=sorted(map(str, Path("orion_twisted", room, f"{name}_c").glob("*.h"))),
         define_macros=[("Py_LIMITED_API", "0x030B0000")] if STABLE_ABI else [],
         py_limited_api=STABLE_ABI,
         extra_compile_args=["-std=c11"] if os.name == "posix" else [],
         optional=True,
     )
-    for room, name in (("core", "_wsframes"), ("net", "_pump"))
+    for room, name in (("core", "wsframes"), ("net", "pump"))
 ]
 
 setup(

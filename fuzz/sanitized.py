@@ -29,36 +29,40 @@ class Extension:
     One of the package's extensions in C.
 
     Attributes:
-        source: its only file.
+        room: that of the package.
+        name: of its folder there, without the end of it.
         tests: those that are about it.
     """
 
-    source: Path
+    room: str
+    name: str
     tests: tuple[str, ...]
 
     @property
-    def name(self) -> str:
-        return self.source.stem.removeprefix("_")
+    def source(self) -> Path:
+        """The file that is compiled: the others are parts of it."""
+        return Path("orion_twisted", self.room, f"{self.name}_c", "module.c")
 
     @property
     def module(self) -> str:
-        return ".".join(self.source.with_suffix("").parts)
+        return f"orion_twisted.{self.room}._{self.name}"
 
 
-SOURCE = Path("orion_twisted/core/_wsframes.c")
 HARNESS = Path("fuzz/wsframes_fuzz.c")
 EXTENSIONS = {
     each.name: each
     for each in (
         Extension(
-            SOURCE,
+            "core",
+            "wsframes",
             tuple(
                 f"tests/core/test_wsframes.py::{name}Tests"
                 for name in ("CFrameReader", "CLinkReader", "CMessageFrame", "Twin", "Extension")
             ),
         ),
         Extension(
-            Path("orion_twisted/net/_pump.c"),
+            "net",
+            "pump",
             (
                 "tests/net/test_pump.py",
                 "tests/service/test_pump.py::MessageTests",
@@ -138,7 +142,7 @@ def check_tests(extension: Extension) -> bool:
     found = subprocess.run(asking, capture_output=True, text=True, check=False).stdout.strip()
     if not os.path.isabs(found):
         return left_out(name, f"{compiler} has no AddressSanitizer to load into Python")
-    built = str(FOLDER / f"{extension.source.stem}.so")
+    built = str(FOLDER / f"{extension.name}.so")
     options = (f"-fsanitize={SANITIZERS}", "-fPIC", "-shared", str(extension.source))
     complaint = build(compiler, *options, "-o", built)
     if complaint is not None:
@@ -180,8 +184,9 @@ def check_fuzzer(seconds: int) -> bool:
     clang = shutil.which("clang")
     if clang is None:
         return left_out(name, "there is no clang")
-    objects = [str(FOLDER / f"{source.stem}.o") for source in (SOURCE, HARNESS)]
-    for source, made in zip((SOURCE, HARNESS), objects, strict=True):
+    sources = (EXTENSIONS["wsframes"].source, HARNESS)
+    objects = [str(FOLDER / f"{source.stem}.o") for source in sources]
+    for source, made in zip(sources, objects, strict=True):
         complaint = build(
             clang, f"-fsanitize=fuzzer-no-link,{SANITIZERS}", "-c", str(source), "-o", made
         )

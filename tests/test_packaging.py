@@ -191,9 +191,10 @@ class WheelTests(TestCase):
         """Modules, console page and type mark are in; tests, certificates and C are not."""
         compiled = {name for name in self.files if EXTENSION.fullmatch(name)}
         self.assertEqual(len(compiled), 2)
-        sources = {name for name in packaged_files() if name.endswith(".c")}
+        sources = {name for name in packaged_files() if name.endswith((".c", ".h"))}
         self.assertEqual(packaged_files() - sources, self.files - compiled)
-        self.assertEqual({"orion_twisted/core/_wsframes.c", "orion_twisted/net/_pump.c"}, sources)
+        for folder in ("core/wsframes_c", "net/pump_c"):
+            self.assertIn(f"orion_twisted/{folder}/module.c", sources)
         self.assertIn("orion_twisted/py.typed", self.files)
         self.assertIn("orion_twisted/demo/console/index.html", self.files)
         self.assertIn("orion_twisted/demo/shop_pages/index.html", self.files)

@@ -3,7 +3,7 @@ The codec of the data path: WebSocket frames of a browser into frames of a link,
 
 It is for the plain case alone: messages in one frame each, over links with a length prefix. All
 else comes out again byte for byte, for those who know the whole of RFC 6455. There are two of it,
-in C (``_wsframes.c``) and in Python (`orion_twisted.core.wsframes_py`), which do the same, call by
+in C (``wsframes_c``) and in Python (`orion_twisted.core.wsframes_py`), which do the same, call by
 call; `codec` returns the quicker one that is there::
 
     reader = codec().frame_reader(1024 * 1024, "int32", "text")

@@ -2,7 +2,7 @@
 The codec of the data path in Python: what runs where there is no compiler.
 
 `orion_twisted.core.wsframes` says what it promises, and chooses it or its twin in C. One test
-suite and one fuzz target hold both, call by call: what changes here changes in ``_wsframes.c``,
+suite and one fuzz target hold both, call by call: what changes here changes in ``wsframes_c``,
 and `VERSION` with it if what a caller sees does.
 """
 

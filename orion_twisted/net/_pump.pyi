@@ -18,20 +18,20 @@ class Pump:
         connection: object,
         way: Any,
         guards: tuple[tuple[object, str, object], ...],
-        tally: Tally,
+        tally: Tally | None,
         is_upwards: bool,
         frames_a_turn: int,
         overhead: int,
-        reader: object,
+        reader: object | None,
         receive: Callable[[bytearray], int],
         scratch: bytearray,
         give: Callable[[bytes], object] | None,
         open: Callable[[int], bytes] | None,
-        feed: Callable[[bytes], None],
-        take: Callable[[int], tuple[bytes, int, int]],
+        feed: Callable[[bytes], None] | None,
+        take: Callable[[int], tuple[bytes, int, int] | list[tuple[bytes, bool]]] | None,
         seal: Callable[[bytes], int] | None,
         sealed: Callable[[int], bytes] | None,
-        send: Callable[[bytes], int],
+        send: Callable[[bytes], int] | None,
         seconds: Callable[[], float] | None,
     ) -> None: ...
     def __call__(self) -> Any: ...
@@ -40,6 +40,22 @@ class Pump:
     def messages(self) -> int: ...
     @property
     def last(self) -> float | None: ...
+
+@final
+class Writer:
+    def __init__(
+        self,
+        *,
+        way: Any,
+        guards: tuple[tuple[object, str, object], ...],
+        overhead: int,
+        frame: Callable[[bytes, bool], bytes] | None,
+        seal: Callable[[bytes], int] | None,
+        sealed: Callable[[int], bytes] | None,
+        send: Callable[[bytes], int],
+    ) -> None: ...
+    def __call__(self, *arguments: Any) -> None: ...
+    def clear(self) -> None: ...
 
 @final
 class Pumps:

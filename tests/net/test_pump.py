@@ -58,7 +58,7 @@ class Parts:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self.reads: list[bytes | Exception] = []
-        self.fails: dict[str, Exception] = {}
+        self.fails: dict[str, BaseException] = {}
         self.takes: int | None = None
         self.seals: tuple[int, bytes] | None = None
         self.plain: Any = True
@@ -338,6 +338,50 @@ class GuardTests(PumpTestCase):
         self.assertRaises(ZeroDivisionError, self.carry, b"x", guards=((Odd(), "plain", True),))
         self.assertEqual(self.parts.calls, [])
 
+    def test_a_guard_that_clears(self) -> None:
+        """A pump that is cleared by what it looks at reads nothing, and lets go of everything."""
+
+        class Clears:
+            @property
+            def plain(self) -> int:
+                pump.clear()
+                return 3
+
+        pump = self.build(guards=((Clears(), "plain", 3),))
+        there = weakref.ref(self.parts)
+        self.assertIsNone(pump())
+        self.assertEqual(self.parts.calls, [])
+        self.parts = Parts()
+        self.assertIsNone(there())
+
+    def test_a_guard_that_shuts_the_gate(self) -> None:
+        """Nor does one whose gate is shut meanwhile."""
+
+        class Shuts:
+            @property
+            def plain(self) -> bool:
+                pump.is_open = False
+                return True
+
+        pump = self.build(guards=((Shuts(), "plain", True),))
+        self.assertEqual(pump(), "otherwise")
+        self.assertEqual(self.parts.calls, [("otherwise",)])
+
+    def test_a_guard_that_calls(self) -> None:
+        """A call within a guard goes without the pump."""
+        results = []
+
+        class Calls:
+            @property
+            def plain(self) -> bool:
+                results.append(pump())
+                return True
+
+        pump = self.build(guards=((Calls(), "plain", True),))
+        self.parts.reads.append(client_frame(TEXT, b"x"))
+        self.assertIsNone(pump())
+        self.assertEqual((results, len(self.parts.called("send"))), (["otherwise"], 1))
+
     def test_the_gate(self) -> None:
         """Shut, nothing is looked at; open again, the pump goes on."""
         pump = self.build()
@@ -444,11 +488,15 @@ class HandedOverTests(PumpTestCase):
         self.parts.fails["take"] = ValueError("a bad frame")
         self.carry(client_frame(TEXT, b"x"))
         self.assertEqual(self.parts.calls[-1], ("go_on", TURN))
+        self.parts.fails["take"] = KeyboardInterrupt()
+        self.assertRaises(KeyboardInterrupt, self.carry, client_frame(TEXT, b"x"))
+        self.assertEqual(self.parts.calls[-1][0], "take")
 
     def test_sealed_in_part(self) -> None:
         """What TLS does not take whole, or makes more of than expected, is handed over."""
         frame = link_frame(b"hello")
-        for seals in ((3, b"abc!"), (len(frame), bytes(len(frame) + OVERHEAD))):
+        room = len(frame) + OVERHEAD
+        for seals in ((3, b"abc!"), (len(frame), bytes(room)), (len(frame), bytes(room + 1))):
             self.parts.seals = seals
             self.carry(client_frame(TEXT, b"hello"), seals=True)
             self.assertEqual(self.parts.calls[-1], ("partly_sealed", frame, *seals))
@@ -500,6 +548,9 @@ class HandedOverTests(PumpTestCase):
             ("take", lambda _: (b"", 1)),
             ("take", lambda _: ("text", 1, 1)),
             ("take", lambda _: (b"x", None, 1)),
+            ("take", lambda _: (b"x", -1, 1)),
+            ("take", lambda _: (b"x", TURN + 1, 1)),
+            ("take", lambda _: (b"x", 1, -1)),
             ("sealed", lambda _: None),
             ("send", lambda _: 100),
         ):
@@ -507,6 +558,21 @@ class HandedOverTests(PumpTestCase):
                 (TypeError, ValueError), self.carry, frame, seals=True, **{name: lie}
             )
             self.parts.reads.clear()
+        whole = record(frame)
+        for lie in (-1, len(whole) - 1, len(whole) + 1, None):
+            give = lambda _, lie=lie: lie  # noqa: E731
+            self.assertRaises((TypeError, ValueError), self.carry, whole, opens=True, give=give)
+
+    def test_a_scratch_that_shrinks(self) -> None:
+        """Nothing is read from behind what the bytes that are read into are by then."""
+
+        def receive(scratch: bytearray) -> int:
+            size = len(scratch)
+            scratch.clear()
+            return size
+
+        self.assertRaises(ValueError, self.build(receive=receive, scratch=bytearray(100)))
+        self.assertEqual(self.parts.calls, [])
 
 
 class HalfTests(PumpTestCase):
@@ -619,6 +685,20 @@ class HalfTests(PumpTestCase):
             )
             self.parts.reader.release()
 
+    def test_a_message_that_is_taken_back(self) -> None:
+        """A message stays what it is, whatever becomes of the list that it came in."""
+        taken = [tuple([b"hello", False])]  # noqa: C409 - nobody else has it
+
+        class Reader:
+            @property
+            def pending(self) -> bool:
+                taken.clear()
+                self.kept = (bytes(5), True)
+                return False
+
+        self.read(client_frame(TEXT, b"x"), reader=Reader(), take=lambda _: taken)
+        self.assertEqual(self.parts.calls[-1], ("message", b"hello", False))
+
     def test_cleared_in_the_middle(self) -> None:
         """A call that clears it comes to its end first."""
         for name in ("receive", "feed", "message", "content"):
@@ -724,6 +804,19 @@ class WriterTests(PumpTestCase):
         self.assertRaises(ZeroDivisionError, writer, b"hello", True)
         self.assertEqual(self.parts.calls, [])
 
+    def test_a_guard_that_clears(self) -> None:
+        """Nothing is written by a writer that is cleared by what it looks at."""
+
+        class Clears:
+            @property
+            def plain(self) -> int:
+                writer.clear()
+                return 3
+
+        writer = self.writer(guards=((Clears(), "plain", 3),))
+        self.assertIsNone(writer(b"hello", True))
+        self.assertEqual(self.parts.calls, [])
+
     def test_handed_over(self) -> None:
         """So is what TLS or the socket does not take whole, or refuses."""
         frame = b"<hello>"
@@ -822,7 +915,16 @@ class WriterTests(PumpTestCase):
 
     def test_arguments(self) -> None:
         """What it cannot work with is refused when it is made."""
-        for wrong in ({"guards": (1,)}, {"guards": []}, {"overhead": -1}, {"odd": 1}):
+        for wrong in (
+            {"guards": (1,)},
+            {"guards": []},
+            {"overhead": -1},
+            {"odd": 1},
+            {"way": None},
+            {"send": None},
+            {"seal": self.parts.seal},
+            {"sealed": self.parts.sealed},
+        ):
             self.assertRaises((TypeError, ValueError), self.writer, **wrong)
 
 
@@ -876,6 +978,32 @@ class LifeTests(PumpTestCase):
         gc.collect()
         self.assertIsNone(there())
 
+    def test_a_cycle_through_the_time(self) -> None:
+        """So it does one through what the clock has said."""
+
+        def pumps_there() -> int:
+            gc.collect()
+            return sum(type(each) is fast.Pump for each in gc.get_objects())
+
+        before = pumps_there()
+        said: list[Any] = []
+        pump = self.build(seconds=lambda: (said.pop(),))
+        said.append(pump)
+        self.parts.reads.append(client_frame(TEXT, b"x"))
+        pump()
+        self.assertIs(pump.last[0], pump)
+        del pump
+        self.assertEqual(pumps_there(), before)
+
+    def test_of_one_class_for_good(self) -> None:
+        """A writer cannot be made a pump, which it has no parts for."""
+        pump, pumps = self.build(), fast.Pumps()
+        for made, other in ((pump, fast.Writer), (self.tally, fast.Pump), (pumps, fast.Pump)):
+            with self.assertRaises(TypeError):
+                made.__class__ = other
+        with self.assertRaises(TypeError):
+            fast.Pump.clear = None
+
     def test_nothing_is_kept(self) -> None:
         """Neither data nor errors stay behind, whichever way a call ends."""
         frame = client_frame(TEXT, b"x" * 50)
@@ -915,6 +1043,16 @@ class LifeTests(PumpTestCase):
             {"guards": [(self.parts, "plain", True)]},
             {"tally": None},
             {"scratch": b"bytes"},
+            {"scratch": bytearray()},
+            {"way": None},
+            {"receive": None},
+            {"give": self.parts.give},
+            {"open": self.parts.open},
+            {"feed": None},
+            {"take": None},
+            {"reader": None},
+            {"seal": self.parts.seal},
+            {"sealed": self.parts.sealed},
             {"frames_a_turn": 0},
             {"overhead": -1},
             {"odd": 1},
@@ -922,6 +1060,10 @@ class LifeTests(PumpTestCase):
             self.assertRaises((TypeError, ValueError), self.build, **wrong)
         self.assertRaises(TypeError, self.build(), 1)
         self.assertRaises(TypeError, self.build(), way=1)
+        pump = self.build()
+        pump.clear()
+        nothing: dict[str, Any] = {}
+        self.assertIsNone(pump(**nothing))
 
 
 class Guarded:
@@ -1051,6 +1193,92 @@ class PumpsTests(PumpTestCase):
         self.run_pumps(3)
         self.assertEqual(self.carried(), [0, 0, 0])
         self.assertEqual(self.pumps.at, 0)
+
+    def test_a_guard_that_clears(self) -> None:
+        """A pump that is cleared by what it looks at does not read, nor one whose gate is shut."""
+
+        class Changes:
+            @property
+            def plain(self) -> int:
+                change()
+                return 3
+
+        for number, name in ((4, "clear"), (5, "shut")):
+            self.parts = parts = Parts()
+            pump = self.build(guards=((Changes(), "plain", 3),))
+            self.pumps.add(number, pump)
+            self.selectables[number] = parts
+            parts.reads.append(client_frame(TEXT, b"x"))
+
+            def change(pump: Any = pump, name: str = name) -> None:
+                if name == "clear":
+                    pump.clear()
+                pump.is_open = False
+
+            self.assertIsNone(self.run_pumps(number))
+            self.assertEqual((self.pumps.at, parts.calls), (0, []), name)
+
+    def test_a_run_within_a_run(self) -> None:
+        """Who has others run in between may change anything after that: guards are looked at."""
+        self.run_pumps(0, 1, 2)
+        self.members[0][0].reads.append(client_frame(PING))
+        guarded = self.guarded
+
+        def runs(left: int) -> None:
+            self.assertIsNone(self.run_pumps(1, 2))
+            guarded.value = False
+            self.assertIsNone(self.run_pumps(2, 7))
+
+        self.members[0][0].go_on = runs  # type: ignore[method-assign]
+        self.assertIsNone(self.run_pumps(0, 1, 2))
+        self.assertEqual((self.pumps.at, self.carried()), (1, [1, 2, 2]))
+
+    def test_where_a_run_within_a_run_has_ended(self) -> None:
+        """That is of no matter to the one around it."""
+
+        def runs(left: int) -> None:
+            self.assertIsNone(self.run_pumps(1, 2, 7))
+            raise ZeroDivisionError
+
+        self.members[0][0].go_on = runs  # type: ignore[method-assign]
+        self.members[0][0].reads.append(client_frame(PING))
+        self.assertRaises(ZeroDivisionError, self.run_pumps, 0, 1, 2)
+        self.assertEqual((self.pumps.at, self.pumps.connection), (0, self.members[0][0]))
+
+    def test_events_that_change(self) -> None:
+        """A list of events that is emptied meanwhile is at its end."""
+
+        class Readable:
+            def __index__(self) -> int:
+                events.clear()
+                self.others = [number + each for each in range(1, 9)]  # where that was, perhaps
+                return 1
+
+        number = 100_000
+        self.parts = parts = Parts()
+        self.pumps.add(number, self.build())
+        self.selectables[number] = parts
+        events: list[Any] = [tuple([int("100000"), Readable()]), (0, 1)]  # noqa: C409
+        parts.reads.append(client_frame(TEXT, b"x"))
+        self.assertIsNone(self.pumps.run(events, 0, self.selectables))
+        self.assertEqual((self.pumps.at, len(parts.called("send"))), (1, 1))
+
+    def test_added_within(self) -> None:
+        """A pump that takes another's number is in its place before that one goes."""
+        new = self.build()
+        again: list[Exception] = []
+
+        class Adds:
+            def __del__(self) -> None:
+                try:
+                    pumps.add(9, new)
+                except ValueError as error:
+                    again.append(error)
+
+        pumps = self.pumps
+        self.pumps.add(4, self.build(guards=((Adds(), "plain", True),)))
+        self.pumps.add(4, new)
+        self.assertEqual(len(again), 1)
 
     def test_a_read_that_is_the_end(self) -> None:
         """What a read returns, or raises, is told with its connection; the next run goes on."""

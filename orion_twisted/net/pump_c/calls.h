@@ -22,11 +22,17 @@ tell(PyObject *callable, PyObject *argument)
 static PyObject *
 hand_over(Pump *pump, int method, PyObject *one, PyObject *two, PyObject *three)
 {
-    if (pump->group != NULL) {
-        pump->group->age++;
+    Pumps *group = pump->group;
+    PyObject *result;
+
+    Py_XINCREF((PyObject *)group); /* this may clear the pump */
+    result = PyObject_CallMethodObjArgs(pump->objects[WAY], pump->state->methods[method], one, two,
+                                        three, NULL);
+    if (group != NULL) {
+        group->age++; /* not before: it may have run others of the group, and have gone on then */
+        Py_DECREF((PyObject *)group);
     }
-    return PyObject_CallMethodObjArgs(pump->objects[WAY], pump->state->methods[method], one, two,
-                                      three, NULL);
+    return result;
 }
 
 /* The same, where nothing is returned: 0, or -1 with an exception. */

@@ -56,6 +56,9 @@ carry(Pump *pump)
 
     taken = PyObject_CallFunctionObjArgs(pump->objects[TAKE], pump->turn, NULL);
     if (taken == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+            return -1;
+        }
         /* A link's reader raises that again, for those who know what it means. */
         PyErr_Clear();
         return go_on(pump, pump->frames_a_turn);
@@ -70,6 +73,10 @@ carry(Pump *pump)
     count = PyLong_AsSsize_t(PyTuple_GetItem(taken, 1));
     size = PyLong_AsSsize_t(PyTuple_GetItem(taken, 2));
     if (PyErr_Occurred()) {
+        done = -1;
+    }
+    else if (count < 0 || count > pump->frames_a_turn || size < 0) {
+        PyErr_Format(PyExc_ValueError, "%zd frames of %zd bytes cannot be", count, size);
         done = -1;
     }
     else if (count > 0) {
@@ -111,6 +118,7 @@ hand_in(Pump *pump)
     }
     else {
         message = PyList_GetItem(taken, 0);
+        Py_INCREF(message); /* the list is not ours */
         if (!PyTuple_Check(message) || PyTuple_Size(message) != 2) {
             PyErr_SetString(PyExc_TypeError, "a message is a payload, and whether it is binary");
         }
@@ -121,6 +129,7 @@ hand_in(Pump *pump)
                              PyTuple_GetItem(message, 1), NULL);
             }
         }
+        Py_DECREF(message);
     }
     Py_DECREF(taken);
     return done;

@@ -53,14 +53,16 @@ pumps_add(PyObject *self, PyObject *args)
         PyErr_SetString(PyExc_ValueError, "it is in use already, or no more");
         return NULL;
     }
-    if (PyDict_SetItem(pumps->pumps, descriptor, added) < 0) {
-        return NULL;
-    }
     Py_INCREF(self);
     pump->group = pumps;
     Py_INCREF(descriptor);
     pump->descriptor = descriptor;
     pump->checked = 0;
+    /* One that had the number may go with this, and run anything. */
+    if (PyDict_SetItem(pumps->pumps, descriptor, added) < 0) {
+        leave_group(pump);
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -71,45 +73,87 @@ pumps_disturb(PyObject *self, PyObject *Py_UNUSED(nothing))
     Py_RETURN_NONE;
 }
 
-/* Return whose event this is, if its pump may run now; NULL, and perhaps an exception, if not. */
+/* Say whether a pump may run now; if not, perhaps with an exception. */
+static bool
+may_run(const Pumps *pumps, Pump *pump, PyObject *event, PyObject *selectables)
+{
+    PyObject *found;
+
+    if (PyLong_AsLong(PyTuple_GetItem(event, 1)) != READABLE || !pump->is_open || pump->is_busy
+        || pump->is_cleared) {
+        return false;
+    }
+    if (pump->checked != pumps->age) {
+        if (is_plain(pump) <= 0) {
+            PyErr_Clear(); /* a call meets it again, where it is known whose it is */
+            return false;
+        }
+        if (!pump->is_open || pump->is_cleared) {
+            return false;
+        }
+        pump->checked = pumps->age;
+    }
+    /* What had the number may be closed, and something new have it. */
+    found = PyDict_GetItemWithError(selectables, PyTuple_GetItem(event, 0));
+    return found != NULL && found == pump->objects[CONNECTION];
+}
+
+/*
+ * Return whose event this is, if its pump may run now, as a new reference; NULL, and perhaps an
+ * exception, if not.
+ */
 static Pump *
 pump_for(const Pumps *pumps, PyObject *event, PyObject *selectables)
 {
-    PyObject *descriptor, *found;
     Pump *pump;
-    long mask;
-    int plain;
 
     if (!PyTuple_Check(event) || PyTuple_Size(event) != 2) {
         PyErr_SetString(PyExc_TypeError, "an event is a descriptor and what has happened there");
         return NULL;
     }
-    descriptor = PyTuple_GetItem(event, 0);
-    pump = (Pump *)PyDict_GetItemWithError(pumps->pumps, descriptor);
+    pump = (Pump *)PyDict_GetItemWithError(pumps->pumps, PyTuple_GetItem(event, 0));
     if (pump == NULL) {
         return NULL;
     }
-    mask = PyLong_AsLong(PyTuple_GetItem(event, 1));
-    if (mask != READABLE || !pump->is_open || pump->is_busy || pump->is_cleared) {
-        return NULL;
-    }
-    /* What had the number may be closed, and something new have it. */
-    found = PyDict_GetItemWithError(selectables, descriptor);
-    if (found == NULL || found != pump->objects[CONNECTION]) {
-        return NULL;
-    }
-    if (pump->checked != pumps->age) {
-        Py_INCREF((PyObject *)pump); /* a guard may run anything */
-        plain = is_plain(pump);
-        if (plain <= 0 || pump->is_cleared) {
-            PyErr_Clear(); /* a call meets it again, where it is known whose it is */
-            Py_DECREF((PyObject *)pump);
-            return NULL;
-        }
-        pump->checked = pumps->age;
+    Py_INCREF((PyObject *)pump);
+    if (!may_run(pumps, pump, event, selectables)) {
         Py_DECREF((PyObject *)pump);
+        return NULL;
     }
     return pump;
+}
+
+/*
+ * Run pumps, from an event on. False: the next event is for others, or something was raised, or
+ * returned, which `result` is then.
+ */
+static bool
+run_all(Pumps *pumps, PyObject *events, Py_ssize_t *at, PyObject *selectables, PyObject **result)
+{
+    for (; *at < PyList_Size(events); (*at)++) {
+        PyObject *event = PyList_GetItem(events, *at), *connection, *old;
+        Pump *pump;
+        Py_INCREF(event); /* the list is not ours */
+        pump = pump_for(pumps, event, selectables);
+        Py_DECREF(event);
+        if (pump == NULL) {
+            *result = PyErr_Occurred() ? NULL : (Py_INCREF(Py_None), Py_None);
+            return false;
+        }
+        connection = pump->objects[CONNECTION];
+        Py_INCREF(connection); /* this may clear the pump */
+        *result = call(pump);
+        Py_DECREF((PyObject *)pump);
+        if (*result != Py_None) {
+            old = pumps->connection;
+            pumps->connection = connection;
+            Py_XDECREF(old);
+            return false;
+        }
+        Py_DECREF(connection);
+        Py_DECREF(*result);
+    }
+    return true;
 }
 
 static PyObject *
@@ -117,40 +161,29 @@ pumps_run(PyObject *self, PyObject *args)
 {
     Pumps *pumps = (Pumps *)self;
     PyObject *events, *selectables, *result = NULL;
+    bool is_within = pumps->is_running, is_through;
     Py_ssize_t at;
 
     if (!PyArg_ParseTuple(args, "O!nO!", &PyList_Type, &events, &at, &PyDict_Type, &selectables)) {
+        return NULL;
+    }
+    if (at < 0) {
+        PyErr_SetString(PyExc_ValueError, "there is no such event");
         return NULL;
     }
     if (pumps->is_disturbed) {
         pumps->age++;
     }
     pumps->is_disturbed = true; /* unless all events are the pumps' */
+    pumps->is_running = true;
     Py_CLEAR(pumps->connection);
-    for (; at >= 0 && at < PyList_Size(events); at++) {
-        Pump *pump = pump_for(pumps, PyList_GetItem(events, at), selectables);
-        PyObject *connection;
-        pumps->at = at;
-        if (pump == NULL) {
-            if (PyErr_Occurred()) {
-                return NULL;
-            }
-            Py_RETURN_NONE;
-        }
-        connection = pump->objects[CONNECTION];
-        Py_INCREF(connection); /* this may clear the pump */
-        result = call(pump);
-        if (result != Py_None) {
-            PyObject *old = pumps->connection;
-            pumps->connection = connection;
-            Py_XDECREF(old);
-            return result;
-        }
-        Py_DECREF(connection);
-        Py_DECREF(result);
+    is_through = run_all(pumps, events, &at, selectables, &result);
+    pumps->at = at; /* not before: a run within this one has said where it has come to */
+    pumps->is_running = is_within;
+    if (!is_through) {
+        return result;
     }
-    pumps->at = at;
-    pumps->is_disturbed = false;
+    pumps->is_disturbed = is_within; /* who has called this from within another run goes on */
     Py_RETURN_NONE;
 }
 
@@ -214,7 +247,7 @@ static PyType_Slot pumps_slots[] = {
 static PyType_Spec pumps_spec = {
     .name = "orion_twisted.net._pump.Pumps",
     .basicsize = sizeof(Pumps),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = pumps_slots,
 };
 

@@ -5,7 +5,7 @@
 #ifndef ORION_PUMP_GUARDS_H
 #define ORION_PUMP_GUARDS_H
 
-#include "pump.h"
+#include "life.h"
 
 /* Say whether an attribute is what it has to be; -1 and an exception if it cannot be said. */
 static int
@@ -40,16 +40,26 @@ guard_holds(const Guard *guard)
     return holds;
 }
 
+/*
+ * Say whether all is plain; -1 and an exception if it cannot be said.
+ *
+ * To look may run anything. A pump is at work meanwhile: it keeps what it looks at, even if that
+ * clears it. Whether it has, and whether the gate is still open, is to be asked afterwards.
+ */
 static int
-is_plain(const Pump *pump)
+is_plain(Pump *pump)
 {
-    for (Py_ssize_t n = 0; n < pump->guard_count; n++) {
-        int holds = guard_holds(&pump->guards[n]);
-        if (holds != 1) {
-            return holds;
-        }
+    int holds = 1;
+
+    pump->is_busy = true;
+    for (Py_ssize_t n = 0; holds == 1 && n < pump->guard_count; n++) {
+        holds = guard_holds(&pump->guards[n]);
     }
-    return 1;
+    pump->is_busy = false;
+    if (pump->is_cleared) {
+        be_cleared(pump);
+    }
+    return holds;
 }
 
 #endif

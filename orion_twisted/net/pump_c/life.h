@@ -78,6 +78,7 @@ static int
 pump_let_go(PyObject *self)
 {
     let_go((Pump *)self);
+    Py_CLEAR(((Pump *)self)->last); /* `clear` leaves it: it is asked for afterwards */
     return 0;
 }
 

@@ -55,9 +55,34 @@ set_guards(Pump *pump, PyObject *given)
     return 0;
 }
 
-/* Return a new pump, or writer, with these objects; None stands for one that it does not have. */
+/* Say whether a pump has been given what it cannot do without; or raise TypeError. */
+static bool
+is_complete(const Pump *pump, int needed)
+{
+    /* Who has the first needs the second. */
+    static const int pairs[][2] = {
+        {GIVE, OPEN}, {OPEN, GIVE}, {READER, FEED}, {FEED, TAKE},
+        {TAKE, READER}, {SEAL, SEALED}, {SEALED, SEND}, {SEALED, SEAL},
+    };
+    bool is_whole = pump->objects[WAY] != NULL && pump->objects[needed] != NULL;
+
+    for (size_t n = 0; n < sizeof(pairs) / sizeof(pairs[0]); n++) {
+        is_whole = is_whole
+                   && (pump->objects[pairs[n][0]] == NULL || pump->objects[pairs[n][1]] != NULL);
+    }
+    if (!is_whole) {
+        PyErr_SetString(PyExc_TypeError, "something is not given that others need");
+    }
+    return is_whole;
+}
+
+/*
+ * Return a new pump, or writer, with these objects; None stands for one that it does not have.
+ *
+ * needed: which it has to have, beside its way.
+ */
 static Pump *
-new_of(PyTypeObject *type, PyObject *guards, PyObject *const *objects)
+new_of(PyTypeObject *type, PyObject *guards, PyObject *const *objects, int needed)
 {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Pump *pump = (Pump *)allocate(type, 0);
@@ -72,7 +97,7 @@ new_of(PyTypeObject *type, PyObject *guards, PyObject *const *objects)
         }
     }
     pump->state = PyType_GetModuleState(type);
-    if (pump->state == NULL || set_guards(pump, guards) < 0) {
+    if (pump->state == NULL || !is_complete(pump, needed) || set_guards(pump, guards) < 0) {
         Py_DECREF((PyObject *)pump);
         return NULL;
     }
@@ -102,7 +127,8 @@ pump_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
             &objects[SEALED], &objects[SEND], &objects[SECONDS])) {
         return NULL;
     }
-    if (frames_a_turn <= 0 || overhead < 0 || overhead > MOST_CONTENT) {
+    if (frames_a_turn <= 0 || overhead < 0 || overhead > MOST_CONTENT
+        || PyByteArray_Size(objects[SCRATCH]) == 0) {
         PyErr_SetString(PyExc_ValueError, "a number is out of its range");
         return NULL;
     }
@@ -110,7 +136,7 @@ pump_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_TypeError, "a tally counts what is sent");
         return NULL;
     }
-    pump = new_of(type, guards, objects);
+    pump = new_of(type, guards, objects, RECEIVE);
     if (pump == NULL) {
         return NULL;
     }
@@ -146,7 +172,7 @@ writer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_ValueError, "a number is out of its range");
         return NULL;
     }
-    writer = new_of(type, guards, objects);
+    writer = new_of(type, guards, objects, SEND);
     if (writer != NULL) {
         writer->overhead = overhead;
     }
@@ -180,7 +206,7 @@ static PyType_Slot pump_slots[] = {
 static PyType_Spec pump_spec = {
     .name = "orion_twisted.net._pump.Pump",
     .basicsize = sizeof(Pump),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = pump_slots,
 };
 
@@ -203,7 +229,7 @@ static PyType_Slot writer_slots[] = {
 static PyType_Spec writer_spec = {
     .name = "orion_twisted.net._pump.Writer",
     .basicsize = sizeof(Pump),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = writer_slots,
 };
 

@@ -18,23 +18,27 @@
  *     not hold, or is the gate shut, nothing is read, and `otherwise` does what there is to do. It
  *     has been looked at since any Python has run that might have changed it: see `Pumps`.
  *  2. After that, and until something is handed over, nothing is called but the methods of the
- *     socket, of TLS and of the reader.
+ *     socket, of TLS and of the reader, and the clock. What these return is believed only if it
+ *     can be so, and what they can reach is held by a reference of our own.
  *  3. Each byte that was read goes one way: into the reader, or to Python. Each frame that the
  *     reader gives goes to the other socket, or to Python, before the next one is asked for.
  *  4. Whatever is handed over is the last thing that a call does, but that it says in the end, if
  *     that is so, that the reader holds more, or that TLS has raised something behind it.
- *  5. `clear` during a call takes effect after it: what a call uses lives as long as it does.
+ *  5. `clear` during a call, or while guards are looked at, takes effect after it: what a call
+ *     uses lives as long as it does.
+ *  6. Whatever a group's pump has handed over may have changed anything, and so may whoever has
+ *     other pumps of the group run in the middle: the group is a step older after that.
  *
  * Where that is, each of these needing only those above it:
  *
  *     tally.h     the counts
  *     pump.h      what a pump is, and what it is given to call
  *     calls.h     calling that, and handing over
+ *     life.h      the end of a pump
  *     guards.h    whether all is plain
  *     records.h   what came, out of its records
  *     sending.h   what goes, sealed and sent
  *     carrying.h  what the reader makes of what came
- *     life.h      the end of a pump
  *     reading.h   a pump's call
  *     writing.h   a writer's call
  *     making.h    the classes Pump and Writer

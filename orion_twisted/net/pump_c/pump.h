@@ -82,6 +82,7 @@ typedef struct {
     PyObject *pumps;   /* by descriptor */
     uint64_t age;      /* one more each time that Python has run */
     bool is_disturbed; /* it has, since the last call */
+    bool is_running;   /* a call is being made, perhaps by a pump of another one */
     Py_ssize_t at;     /* the event that the last call has come to */
     PyObject *connection; /* of that event, if its pump has returned or raised something */
 } Pumps;

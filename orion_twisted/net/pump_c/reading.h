@@ -22,6 +22,10 @@ read_some(Pump *pump)
     PyObject *scratch = pump->objects[SCRATCH];
     Py_ssize_t size = size_from(pump->objects[RECEIVE], scratch, PyByteArray_Size(scratch));
 
+    if (size > PyByteArray_Size(scratch)) {
+        PyErr_SetString(PyExc_ValueError, "what was read into is not what it was");
+        return NULL;
+    }
     return size < 0 ? NULL : PyBytes_FromStringAndSize(PyByteArray_AsString(scratch), size);
 }
 
@@ -93,7 +97,7 @@ pump_call(PyObject *self, PyObject *args, PyObject *kwargs)
     PyObject *way, *result;
     int plain;
 
-    if (PyTuple_Size(args) > 0 || kwargs != NULL) {
+    if (PyTuple_Size(args) > 0 || (kwargs != NULL && PyDict_Size(kwargs) > 0)) {
         PyErr_SetString(PyExc_TypeError, "a pump takes no arguments");
         return NULL;
     }
@@ -104,7 +108,7 @@ pump_call(PyObject *self, PyObject *args, PyObject *kwargs)
     if (plain < 0 || pump->is_cleared) {
         return plain < 0 ? NULL : (Py_INCREF(Py_None), Py_None);
     }
-    if (plain > 0) {
+    if (plain > 0 && pump->is_open) {
         return call(pump);
     }
     way = pump->objects[WAY];

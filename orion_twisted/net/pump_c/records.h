@@ -58,6 +58,19 @@ not_opened(Pump *pump, PyObject *error, PyObject *data, Py_ssize_t given)
     return done;
 }
 
+/* Give bytes to TLS, which has to take all of them. */
+static int
+give(Pump *pump, PyObject *piece)
+{
+    Py_ssize_t size = PyBytes_Size(piece), taken = size_from(pump->objects[GIVE], piece, size);
+
+    if (taken >= 0 && taken < size) {
+        PyErr_Format(PyExc_ValueError, "TLS has taken %zd of %zd bytes", taken, size);
+        return -1;
+    }
+    return taken < 0 ? -1 : 0;
+}
+
 /* Give bytes to the reader, or, where there is none, hand them over. */
 static int
 feed(Pump *pump, PyObject *data)
@@ -130,7 +143,7 @@ open_records(Pump *pump, PyObject *data)
             else {
                 piece = PyBytes_FromStringAndSize((const char *)bytes + at, given - at);
             }
-            if (piece == NULL || tell(pump->objects[GIVE], piece) < 0) {
+            if (piece == NULL || give(pump, piece) < 0) {
                 done = -1;
             }
             Py_XDECREF(piece);

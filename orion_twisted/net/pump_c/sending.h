@@ -91,7 +91,7 @@ seal_and_send(Pump *pump, PyObject *frames)
     if (sealed == NULL) {
         return -1;
     }
-    if (taken < size || PyBytes_Size(sealed) == room) {
+    if (taken < size || PyBytes_Size(sealed) >= room) {
         done = partly(pump, frames, taken, sealed);
     }
     else {

@@ -57,7 +57,7 @@ static PyType_Slot tally_slots[] = {
 static PyType_Spec tally_spec = {
     .name = "orion_twisted.net._pump.Tally",
     .basicsize = sizeof(Tally),
-    .flags = Py_TPFLAGS_DEFAULT,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = tally_slots,
 };
 

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -1036,6 +1036,7 @@ class TwinTests(InC, Case):
 
     @settings(deadline=None, max_examples=25)
     @given(st.lists(st.sampled_from([0, 3, ALONE, ALONE + 1, 70_000]), max_size=5), PLACES)
+    @example([ALONE + 1, ALONE + 1, ALONE + 1, 70_000], [273])  # cut within the second header
     def test_large_messages(self, sizes: list[int], places: list[int]) -> None:
         """Large messages come alone in both, or joined in both."""
         stream = b"".join(browser_frame(message(size, size % 2 == 0)) for size in sizes)
@@ -1246,6 +1247,39 @@ class ExtensionTests(InC, Case):
         self.assertEqual({*answers}, {"the reader is at work"})
         self.assertEqual({*held}, {(len(stream), False)})
         self.assertEqual(taken, spoken)
+
+    def test_nothing_unfinished_is_seen(self) -> None:
+        """A list that is not filled yet has places that are empty: nobody may come by it."""
+        if sys.version_info >= (3, 12):
+            self.skipTest("the collector runs between calls here")
+        spoken = [message(5, True)] * 5000
+        reader = self.frame_reader()
+        seen: list[int] = []
+
+        def look(phase: str, info: dict[str, int]) -> None:
+            seen.extend(len(each) for each in gc.get_objects() if type(each) is list)
+
+        reader.feed(b"".join(map(browser_frame, spoken)))
+        threshold = gc.get_threshold()
+        gc.callbacks.append(look)
+        gc.set_threshold(1000)
+        try:
+            taken = reader.take(4321)
+        finally:
+            gc.set_threshold(*threshold)
+            gc.callbacks.remove(look)
+        self.assertIn(5000, seen)
+        self.assertFalse(4321 in seen)
+        self.assertEqual(taken, spoken[:4321])
+        self.assertTrue(gc.is_tracked(taken))
+
+    def test_of_one_class_for_good(self) -> None:
+        """A reader of one direction cannot be made one of the other, nor its class be changed."""
+        reader = self.frame_reader()
+        with self.assertRaises(TypeError):
+            reader.__class__ = self.codec.link_reader
+        with self.assertRaises(TypeError):
+            self.codec.frame_reader.take = None  # type: ignore[attr-defined]
 
 
 class ChoiceTests(SynchronousTestCase):

@@ -144,7 +144,7 @@ static PyType_Slot frame_reader_slots[] = {
 static PyType_Spec frame_reader_spec = {
     .name = "orion_twisted.core._wsframes.FrameReader",
     .basicsize = sizeof(Reader),
-    .flags = Py_TPFLAGS_DEFAULT,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = frame_reader_slots,
 };
 
@@ -172,7 +172,7 @@ static PyType_Slot link_reader_slots[] = {
 static PyType_Spec link_reader_spec = {
     .name = "orion_twisted.core._wsframes.LinkReader",
     .basicsize = sizeof(Reader),
-    .flags = Py_TPFLAGS_DEFAULT,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = link_reader_slots,
 };
 

@@ -12,6 +12,21 @@
 
 #define ALONE (16 * 1024) /* a held message beyond this is handed out alone, uncopied */
 
+/*
+ * Say whether the frame that was held, and is whole now, goes out alone.
+ *
+ * held: bytes of its header before it was gone on with. Were they less than say its length, it is
+ * none that came in pieces: the twin in Python would not have noticed.
+ */
+static bool
+goes_alone(const Reader *reader, int held)
+{
+    const Frame *frame = &reader->frame;
+
+    return frame->length > ALONE
+           && held >= (reader->direction == FROM_LINK ? reader->prefix : frame->head);
+}
+
 /* Return (bytes, count, length); takes over the reference to the bytes, also if it fails. */
 static PyObject *
 joined_result(PyObject *bytes, Py_ssize_t count, Py_ssize_t length)
@@ -54,7 +69,7 @@ take_joined(Reader *reader, Py_ssize_t most)
         return joined_result(PyBytes_FromStringAndSize(NULL, 0), 0, 0);
     }
     if (reader->held) {
-        int whole = advance(reader);
+        int held = reader->held, whole = advance(reader);
         if (whole < 0) {
             return NULL;
         }
@@ -67,7 +82,7 @@ take_joined(Reader *reader, Py_ssize_t most)
         }
         lead = 1;
         length = reader->frame.length;
-        if (length > ALONE) {
+        if (goes_alone(reader, held)) {
             most = 1;
         }
     }
@@ -162,7 +177,7 @@ take_apart(Reader *reader, Py_ssize_t most)
         return PyList_New(0);
     }
     if (reader->held) {
-        int whole = advance(reader);
+        int held = reader->held, whole = advance(reader);
         if (whole < 0) {
             return NULL;
         }
@@ -170,7 +185,7 @@ take_apart(Reader *reader, Py_ssize_t most)
             return PyList_New(0);
         }
         lead = 1;
-        if (reader->frame.length > ALONE) {
+        if (goes_alone(reader, held)) {
             most = 1;
         }
     }
@@ -179,6 +194,7 @@ take_apart(Reader *reader, Py_ssize_t most)
     if (list == NULL) {
         return NULL;
     }
+    PyObject_GC_UnTrack(list); /* until it is filled: nobody may come by an empty place */
     if (lead && !put(list, 0, held_message(reader), reader->frame.is_binary)) {
         goto failed;
     }
@@ -200,6 +216,7 @@ take_apart(Reader *reader, Py_ssize_t most)
     if (walk.fault != FINE && PyList_SetSlice(list, taken, lead + found.count, NULL) < 0) {
         goto failed;
     }
+    PyObject_GC_Track(list);
     if (lead) {
         let_go_of_held(reader);
     }

@@ -65,6 +65,14 @@ class LeanReactor(EPollReactor):
                 self.pumps.disturb()
             super().runUntilCurrent()
 
+    def iterate(self, delay: float = 0.0) -> None:
+        """Turn once for somebody who waits in the middle of something, and goes on with it."""
+        if self.pumps is not None:
+            self.pumps.disturb()
+        super().iterate(delay)
+        if self.pumps is not None:
+            self.pumps.disturb()
+
     def doPoll(self, timeout: float | None) -> None:
         """
         Wait for events, and deal with them.

@@ -515,6 +515,20 @@ class PumpsTests(SynchronousTestCase):
         self.assertLess(len(self.loop.reactor._pendingTimedCalls), 60)
         self.assertTrue(kept.active())
 
+    def test_a_turn_within(self) -> None:
+        """Who turns the reactor himself has run before that, and goes on after it."""
+        self.events, self.outcomes = [(5, 1)], [(1, None)]
+        told: list[bool] = []
+
+        def runs(*arguments: Any) -> Any:
+            told.append(self.pumps.disturb.called)
+            self.pumps.disturb.reset_mock()
+            return self.run_pumps(*arguments)
+
+        self.pumps.run = runs
+        self.loop.reactor.iterate()
+        self.assertEqual((told, self.pumps.disturb.called), ([True], True))
+
     def test_a_turn(self) -> None:
         """Pumps run up to an event that is for others, and go on behind it."""
         other = Mock(**{"fileno.return_value": 7, "doRead.return_value": None})

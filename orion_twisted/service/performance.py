@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from orion_twisted.core import wsframes
 from orion_twisted.core.wsframes import Codec
-from orion_twisted.net import dialling, eager, garbage, leantls, lightsockets, pump
+from orion_twisted.net import dialling, eager, garbage, leantls, lightsockets, pumpsides
 
 LEAN_REACTOR = "lean reactor"
 """The step that a process whose reactor somebody else has chosen does without."""
@@ -39,7 +39,7 @@ def steps(performance: str) -> Iterator[Step]:
     """Yield the steps that a rung of the ladder has, each with what it lacks here."""
     if performance == "full":
         yield Step("frames read and written in C", wsframes.why_not_c())
-        yield Step("pumps from socket to socket", pump.why_not())
+        yield Step("pumps from socket to socket", pumpsides.why_not())
     if performance in ("full", "portable"):
         yield Step("frames past Autobahn's loop")
         yield Step("eager writes", eager.why_not())
@@ -59,7 +59,7 @@ def codec_of(performance: str) -> Codec | None:
 
 def has_pumps(performance: str) -> bool:
     """Say whether a rung of the ladder has pumps, here."""
-    return performance == "full" and pump.why_not() is None
+    return performance == "full" and pumpsides.why_not() is None
 
 
 @cache

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import sys
 import weakref
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 from unittest import skipIf
@@ -21,9 +22,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from orion_twisted import net
 from orion_twisted.core.tlsrecords import HEADER, MOST_CONTENT
 from orion_twisted.core.wsframes import codec
-from orion_twisted.net import pump as pumps
+from orion_twisted.net import pumpsides
+from orion_twisted.net.eager import EagerServer
 from orion_twisted.net.leantls import PIECE
-from orion_twisted.net.pump import fast
+from orion_twisted.net.pumpload import fast
+from orion_twisted.net.pumpsides import side_of
 from tests.net.test_browser import client_frame
 
 TEXT, PING = 0x1, 0x9
@@ -213,6 +216,40 @@ class PumpTestCase(SynchronousTestCase):
             self.parts.reads.append(each)
             result = pump()
         return result
+
+    def calls_until_cleared(
+        self, name: str, build: Callable[[], Any], data: bytes
+    ) -> list[tuple[Any, ...]]:
+        """
+        Have a new pump be cleared by one of the methods that it calls; it lets go of everything.
+
+        Returns:
+            All calls that it has made.
+        """
+        there, calls = self._clear_in(name, build, data)
+        self.parts = Parts()
+        gc.collect()
+        self.assertIsNone(there(), name)
+        return calls
+
+    def _clear_in(
+        self, name: str, build: Callable[[], Any], data: bytes
+    ) -> tuple[weakref.ref[Parts], list[tuple[Any, ...]]]:
+        self.parts = parts = Parts()
+        method = getattr(parts, name)
+
+        def clears(*arguments: Any) -> Any:
+            pump.clear()
+            return method(*arguments)
+
+        setattr(parts, name, clears)
+        pump = build()
+        parts.reads.append(data)
+        self.assertIsNone(pump())
+        before = len(parts.calls)
+        self.assertIsNone(pump())
+        self.assertEqual(len(parts.calls), before)
+        return weakref.ref(parts), parts.calls
 
 
 class PlainTests(PumpTestCase):
@@ -702,26 +739,12 @@ class HalfTests(PumpTestCase):
     def test_cleared_in_the_middle(self) -> None:
         """A call that clears it comes to its end first."""
         for name in ("receive", "feed", "message", "content"):
-            there = weakref.ref(self.clear_in(name))
-            self.parts = Parts()
-            gc.collect()
-            self.assertIsNone(there(), name)
-
-    def clear_in(self, name: str) -> Parts:
-        """Have a pump be cleared by one of the methods that it calls; return its parts."""
-        self.parts = parts = Parts()
-        method = getattr(parts, name)
-
-        def clears(*arguments: Any) -> Any:
-            pump.clear()
-            return method(*arguments)
-
-        setattr(parts, name, clears)
-        pump = self.half(reads=name != "content")
-        parts.reads.append(client_frame(TEXT, b"x"))
-        self.assertIsNone(pump())
-        self.assertIn(parts.calls[-1][0], ("message", "content"))
-        return parts
+            calls = self.calls_until_cleared(
+                name,
+                lambda name=name: self.half(reads=name != "content"),
+                client_frame(TEXT, b"x"),
+            )
+            self.assertIn(calls[-1][0], ("message", "content"))
 
     def test_a_group_looks_again(self) -> None:
         """What a message is handed to may change anything: guards are looked at after it."""
@@ -944,29 +967,9 @@ class LifeTests(PumpTestCase):
     def test_cleared_in_the_middle(self) -> None:
         """A call that clears it comes to its end first, wherever that is."""
         for name in ("receive", "feed", "take", "send", "go_on"):
-            there = weakref.ref(self.clear_in(name))
-            self.parts = Parts()
-            gc.collect()
-            self.assertIsNone(there(), name)
-
-    def clear_in(self, name: str) -> Parts:
-        """Have a pump be cleared by one of the methods that it calls; return its parts."""
-        self.parts = parts = Parts()
-        method = getattr(parts, name)
-
-        def clears(*arguments: Any) -> Any:
-            pump.clear()
-            return method(*arguments)
-
-        setattr(parts, name, clears)
-        pump = self.build()
-        parts.reads.append(client_frame(TEXT, b"x") + client_frame(PING))
-        self.assertIsNone(pump())
-        self.assertEqual(parts.called("send"), [link_frame(b"x")], name)
-        before = len(parts.calls)
-        self.assertIsNone(pump())
-        self.assertEqual(len(parts.calls), before)
-        return parts
+            data = client_frame(TEXT, b"x") + client_frame(PING)
+            calls = self.calls_until_cleared(name, self.build, data)
+            self.assertEqual(calls.count(("send", link_frame(b"x"))), 1, name)
 
     def test_a_cycle(self) -> None:
         """The collector finds it in a cycle."""
@@ -1340,8 +1343,8 @@ class AvailableTests(SynchronousTestCase):
     """Whether pumps can be had."""
 
     def setUp(self) -> None:
-        pumps.why_not.cache_clear()
-        self.addCleanup(pumps.why_not.cache_clear)
+        pumpsides.why_not.cache_clear()
+        self.addCleanup(pumpsides.why_not.cache_clear)
 
     def load(self, module: Any) -> Any:
         """Return `pumpload` as it is where this is the extension."""
@@ -1359,20 +1362,35 @@ class AvailableTests(SynchronousTestCase):
         loaded = self.load(None)
         self.assertIsNone(loaded.fast)
         self.assertIn("_pump", loaded.why_not_c)
-        with patch.object(pumps, "fast", None), patch.object(pumps, "why_not_c", "no _pump"):
-            self.assertEqual(pumps.why_not(), "no _pump")
+        with (
+            patch.object(pumpsides, "fast", None),
+            patch.object(pumpsides, "why_not_c", "no _pump"),
+        ):
+            self.assertEqual(pumpsides.why_not(), "no _pump")
 
     def test_an_older_one(self) -> None:
         """One that is left over from another version is not used."""
         loaded = self.load(SimpleNamespace(VERSION=1))
         self.assertEqual((loaded.fast, loaded.why_not_c), (None, "it has version 1, not 3"))
 
+    def test_cut_off(self) -> None:
+        """Where something else reads in the place of a connection, as once it is cut off, none is
+        put over that."""
+        self.patch(pumpsides, "why_not", lambda: None)
+        connection: Any = object.__new__(EagerServer)
+        end: Any = SimpleNamespace(transport=connection)
+        side = side_of(end)
+        assert side is not None
+        self.assertIs(side.connection, connection)
+        connection.doRead = None
+        self.assertIsNone(side_of(end))
+
     def test_what_they_stand_on(self) -> None:
         """Without eager writes, or lean TLS, there are none."""
         for name in ("eager", "leantls"):
-            pumps.why_not.cache_clear()
+            pumpsides.why_not.cache_clear()
             with (
-                patch.object(pumps, "fast", SimpleNamespace()),
-                patch.object(getattr(pumps, name), "why_not", lambda: "it is another Twisted"),
+                patch.object(pumpsides, "fast", SimpleNamespace()),
+                patch.object(getattr(pumpsides, name), "why_not", lambda: "it is another Twisted"),
             ):
-                self.assertEqual(pumps.why_not(), "it is another Twisted")
+                self.assertEqual(pumpsides.why_not(), "it is another Twisted")

@@ -33,7 +33,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from orion_twisted.core.errors import CloseCode
 from orion_twisted.core.tlsrecords import MOST_CONTENT
 from orion_twisted.core.wsframes import PORTABLE
-from orion_twisted.net import hotpath, pump, sessionlinks
+from orion_twisted.net import hotpath, pumpsides, sessionlinks
 from orion_twisted.net.browser import FRAMES_A_TURN
 from orion_twisted.net.eager import SMALL_READS
 from orion_twisted.net.hotpath import FRAMED_A_TURN
@@ -50,6 +50,12 @@ from tests.service.test_survivors import REQUEST, listen
 
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 KIB = 1024
+SHELLS = {
+    *("hotpath.py", "sessionlinks.py", "eager.py", "leantls.py", "pump.py", "pumpways.py"),
+    *("tls.py", "tcp.py", "endpoints.py"),
+}
+"""Files of which a message that is carried by pumps passes next to nothing."""
+
 READS = 3 * SMALL_READS
 """After so many small ones a read has its first size again, and is a pump's."""
 
@@ -174,7 +180,7 @@ def server_frame(payload: bytes, opcode: int = TEXT) -> bytes:
     return head + (b"" if size < 126 else size.to_bytes(2, "big")) + payload
 
 
-@skipIf(pump.why_not() is not None and "CI" not in os.environ, "there are no pumps here")
+@skipIf(pumpsides.why_not() is not None and "CI" not in os.environ, "there are no pumps here")
 class JoinedTestCase(SynchronousTestCase):
     """A gateway, and who comes to it."""
 
@@ -279,6 +285,22 @@ class JoinedTestCase(SynchronousTestCase):
         """Return the gateway's connections to the browser and to the backend."""
         return self.joint._browser.connection, self.joint._link.connection
 
+    def read_seen(self, connection: Any) -> set[tuple[str, str]]:
+        """Have a connection read what comes; return the file and name of each Python that ran."""
+        seen: set[tuple[str, str]] = set()
+
+        def look(frame: Any, event: str, _: object) -> None:
+            if event == "call":
+                seen.add((Path(frame.f_code.co_filename).name, frame.f_code.co_name))
+
+        select([connection.socket], [], [], 10.0)
+        sys.setprofile(look)
+        try:
+            connection.doRead()
+        finally:
+            sys.setprofile(None)
+        return seen
+
     def counted(self, name: str) -> int:
         return self.gateway.counters.get(name)
 
@@ -296,28 +318,14 @@ class MessageTests(SecureTestCase):
         """A message passes no Python but that of pyOpenSSL and of the reactor's loop."""
         self.serve()
         browser = self.enter()
-        files: set[str] = set()
-
-        def look(frame: Any, event: str, _: object) -> None:
-            if event == "call":
-                files.add(Path(frame.f_code.co_filename).name)
-
-        def read(connection: Any) -> None:
-            select([connection.socket], [], [], 10.0)
-            sys.setprofile(look)
-            try:
-                connection.doRead()
-            finally:
-                sys.setprofile(None)
-
         ours, link = self.sides()
         browser.say(client_frame(TEXT, b"question"))
-        read(ours)
+        seen = self.read_seen(ours)
         self.until(lambda: bytes(self.engine.heard) == link_frame(b"question"), "it arrives")
         self.engine.transport.getHandle().send(link_frame(b"answer"))
-        read(link)
+        seen |= self.read_seen(link)
         self.until(lambda: browser.heard == server_frame(b"answer"), "the answer as well")
-        self.assertEqual(files, {"_util.py", "SSL.py"})
+        self.assertEqual({file for file, _ in seen}, {"_util.py", "SSL.py"})
         self.assertEqual((self.joint.upwards.messages, self.joint.downwards.messages), (1, 1))
 
     def test_order_and_counts(self) -> None:
@@ -500,7 +508,7 @@ class StreamTests(SecureTestCase):
 
     def same(self, streams: dict[str, bytes], from_browser: bool) -> None:
         self.with_pumps = False
-        with patch.object(performance.pump, "why_not", lambda: "not now"):
+        with patch.object(performance.pumpsides, "why_not", lambda: "not now"):
             self.serve()
             expected = {
                 name: self.outcome([stream], from_browser) for name, stream in streams.items()
@@ -869,30 +877,15 @@ class SessionTests(SessionTestCase):
         """Nobody, but for the two methods that take a message, and for pyOpenSSL."""
         self.serve()
         browser = self.enter()
-        seen: set[tuple[str, str]] = set()
-
-        def look(frame: Any, event: str, _: object) -> None:
-            if event == "call":
-                seen.add((Path(frame.f_code.co_filename).name, frame.f_code.co_name))
-
-        def read(connection: Any) -> None:
-            select([connection.socket], [], [], 10.0)
-            sys.setprofile(look)
-            try:
-                connection.doRead()
-            finally:
-                sys.setprofile(None)
-
         ours, link = self.sides()
         browser.say(client_frame(TEXT, question(1)))
-        read(ours)
+        seen = self.read_seen(ours)
         self.until(lambda: self.engine.heard == link_frame(question(1)), "it arrives")
         self.engine.transport.getHandle().send(link_frame(answer(1)))
-        read(link)
+        seen |= self.read_seen(link)
         self.until(lambda: browser.heard == server_frame(answer(1)), "the answer as well")
-        shells = {"hotpath.py", "sessionlinks.py", "eager.py", "leantls.py", "tls.py", "tcp.py"}
         self.assertEqual(
-            {each for each in seen if each[0] in shells | {"endpoints.py", "pump.py"}},
+            {each for each in seen if each[0] in SHELLS},
             {("hotpath.py", "take_message"), ("sessionlinks.py", "dataReceived")},
         )
 
@@ -1024,7 +1017,7 @@ class SessionTests(SessionTestCase):
         for rung in ("stock", "portable"):
             self.serve(rung)
             self.enter(joins=False)
-        self.patch(pump, "LeanTLSProtocol", type("Another", (), {}))
+        self.patch(pumpsides, "LeanTLSProtocol", type("Another", (), {}))
         self.serve()
         self.browser = self.knock()
         self.browser.heard.clear()
@@ -1309,7 +1302,7 @@ class LadderTests(SecureTestCase):
 
     def test_not_to_be_had(self) -> None:
         """Without them messages go on as before, and it is said once why."""
-        self.patch(pump, "why_not", lambda: "there is no compiler")
+        self.patch(pumpsides, "why_not", lambda: "there is no compiler")
         with capturedLogs() as events:
             self.serve()
             browser = self.enter(joins=False)
@@ -1333,7 +1326,7 @@ class LadderTests(SecureTestCase):
 
     def test_others_transports(self) -> None:
         """Where anything in between is of another kind, nobody is joined, and all goes on."""
-        self.patch(pump, "LeanTLSProtocol", type("Another", (), {}))
+        self.patch(pumpsides, "LeanTLSProtocol", type("Another", (), {}))
         self.serve()
         browser = self.enter(joins=False)
         self.assertEqual(self.joints, [None])

@@ -214,12 +214,16 @@ class Session:
             and not self._budget.is_full
         )
 
-    def take(self, entry: Entry, now: float) -> Item | None:
+    def take(self, entry: Entry, now: float, until: float = -inf) -> bool:
         """
         Take a message of the browser. A new one is accepted; what is said of an old one waits.
 
+        Args:
+            until: when the session is woken anyway.
+
         Returns:
-            The failure that is its outcome, if it cannot be accepted after all.
+            Whether all goes on as it was: there is room everywhere, and `wake_at` is no sooner
+            than that. Asked for each message, so it is said in one look.
 
         Raises:
             BadMessage: a new number that is not the next one; or the browser acknowledges nothing.
@@ -229,18 +233,21 @@ class Session:
             known = ledger.entries.get(entry.n)
             if known is not None:
                 self._again(known, entry)
-            return None
+            return False
         if len(ledger.entries) > self._most_entries:
             raise BadMessage("too many outcomes that are not acknowledged")
         was_full = budget.is_full
         ledger.accept(entry)
         budget.change(1, entry.size)
         if entry.size > terms.max_message:
-            return self.fail(entry, Outcome.TOO_LARGE)
+            self.fail(entry, Outcome.TOO_LARGE)
+            return False
         if was_full:
-            return self.fail(entry, Outcome.OVER_BUDGET)
+            self.fail(entry, Outcome.OVER_BUDGET)
+            return False
         if self._given_up_at <= now:
-            return self.fail(entry, Outcome.BACKEND_DOWN)
+            self.fail(entry, Outcome.BACKEND_DOWN)
+            return False
         if entry.deadline < self._no_deadline_before:
             self._no_deadline_before = entry.deadline
         if terms.keeps and not self._ack_is_due:
@@ -249,7 +256,15 @@ class Session:
                 self._ack_at, self._ack_is_due = inf, True
             elif self._ack_at == inf:
                 self._ack_at = now + ACK_WITHIN
-        return None
+        return (
+            self._no_deadline_before >= until
+            and self._ack_at >= until
+            and self._given_up_at == inf
+            and ledger.pending <= terms.window
+            and ledger.pending_bytes <= terms.window_bytes
+            and self.outbox.bytes < terms.window_bytes
+            and not budget.is_full
+        )
 
     def _again(self, known: Entry, entry: Entry) -> None:
         if not known.is_like(entry):
@@ -379,23 +394,6 @@ class Session:
         """The instant at which `wake` has something to do, or may have; infinity if none is."""
         given_up_at = self._given_up_at if self.ledger.waiting else inf
         return min(self._no_deadline_before, self._ack_at, self._ends_at, given_up_at)
-
-    def is_at_ease(self, until: float) -> bool:
-        """
-        Say, for the price of a look, that there is nothing to see to.
-
-        Then there is room everywhere, and `wake_at` is no sooner than an instant.
-        """
-        ledger, terms = self.ledger, self.terms
-        return (
-            ledger.pending <= terms.window
-            and ledger.pending_bytes <= terms.window_bytes
-            and self.outbox.bytes < terms.window_bytes
-            and not self._budget.is_full
-            and self._no_deadline_before >= until
-            and self._ack_at >= until
-            and self._given_up_at == inf
-        )
 
     def is_over(self, now: float) -> bool:
         """Say whether the browser has stayed away for too long."""

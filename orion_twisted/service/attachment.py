@@ -69,11 +69,11 @@ class Attachment(BrowserEnd):
         if live is None or self._closing:
             return
         session = live.session
-        size = AT_ONCE
-        while size >= AT_ONCE and not self.is_full and not self._closing:
-            size = self._write_some(session)
-        if self._closing:
-            return
+        asides, unwritten = session.asides, session.outbox.unwritten
+        while (unwritten or asides) and not self.is_full:
+            self._write_some(session)
+            if self._closing:
+                return
         if not session.terms.own_link and session.outbox.is_clogged():
             self.close(CloseCode.SLOW_CONSUMER, "SLOW_CONSUMER")
             return
@@ -85,8 +85,8 @@ class Attachment(BrowserEnd):
         if session.owes_ack and not self.is_full:
             self._tell_ack(session)
 
-    def _write_some(self, session: Session) -> int:
-        """Write as much as goes in one piece, and return its size; a smaller one was the last."""
+    def _write_some(self, session: Session) -> None:
+        """Write what there is, or as much as goes in one piece."""
         messages: list[tuple[bytes, bool]] = []
         size = 0
         asides, unwritten = session.asides, session.outbox.unwritten
@@ -106,7 +106,6 @@ class Attachment(BrowserEnd):
             self._send(*messages[0])
         elif messages:
             self._send_all(messages)
-        return size
 
     def _tell_ack(self, session: Session) -> None:
         """Tell the browser that its messages are here, if that is due and no frame has."""

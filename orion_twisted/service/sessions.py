@@ -128,8 +128,7 @@ class LiveSession:
             BadMessage: it cannot be of this session.
         """
         session = self.session
-        session.take(entry, now)
-        if session.is_at_ease(self._timer_at):
+        if session.take(entry, now, self._timer_at):
             return
         self.arm()
         if not session.has_room():

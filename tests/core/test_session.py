@@ -224,8 +224,7 @@ class MessageTests(SynchronousTestCase):
         budget = Budget(ROOMY, 1000)
         one = attached(budget)
         budget.change(0, 1000)
-        item = one.take(message(1, b"12345"), 0.0)
-        assert item is not None
+        self.assertFalse(one.take(message(1, b"12345"), 0.0))
         self.assertEqual((told(one), bool(one.ledger.waiting)), (["error 1 OVER_BUDGET"], False))
         one.acknowledge(1)
         self.assertEqual((budget.messages, budget.bytes), (0, 1000))
@@ -618,20 +617,25 @@ class TimeTests(SynchronousTestCase):
         one.link_lost(2.0)
         self.assertEqual(one.wake_at, 41.0)
 
-    def test_at_ease(self) -> None:
-        """Nothing to see to: no instant before the one when it will wake anyway, and room."""
-        one = session(window=1)
-        one.attach("key")
-        self.assertFalse(one.is_at_ease(inf))  # it waits for a link
+    def test_all_goes_on_as_it_was(self) -> None:
+        """There is room, and nothing to wake for before the instant when it will wake anyway."""
+        one = session(window=3, keeps=False)
+        one.attach("")
+        takes = [one.take(message(1, deadline=30.0), 0.0, 30.0)]  # it waits for a link
         one.link_up()
-        self.assertTrue(one.is_at_ease(inf))
-        one.take(message(1, deadline=30.0), 0.0)
-        eases = [one.is_at_ease(at) for at in (ACK_WITHIN, ACK_WITHIN + 0.1)]
-        one.ack_to_tell()
-        eases += [one.is_at_ease(at) for at in (30.0, 30.1, inf)]
-        self.assertEqual(eases, [True, False, True, False, False])
-        one.take(message(2), 0.0)
-        self.assertEqual((one.has_room(), one.is_at_ease(0.0)), (False, False))
+        takes += [
+            one.take(message(2, deadline=30.0), 0.0, 30.0),
+            one.take(message(2, deadline=30.0), 0.0, 30.0),  # again
+            one.take(message(3, deadline=29.0), 0.0, 30.0),
+            one.take(message(4, deadline=29.0), 0.0, 29.0),  # no room
+        ]
+        self.assertEqual(takes, [False, True, False, False, False])
+        one = attached()
+        takes = [
+            one.take(message(1, deadline=30.0), 0.0, ACK_WITHIN + 0.1),
+            one.take(message(2, deadline=30.0), 0.5, ACK_WITHIN),
+        ]
+        self.assertEqual(takes, [False, True])
 
     def test_the_grace_alone(self) -> None:
         """Nothing else need be due for the grace to wake."""

@@ -330,10 +330,13 @@ class SessionMachine(RuleBasedStateMachine):
                 return
             is_full = self.budget.is_full
             self.n += 1
-            failed = self.session.take(entry, self.now)
+            until = self.session.wake_at
+            if self.session.take(entry, self.now, until):
+                assert self.session.has_room()
+                assert self.session.wake_at >= until
             self.reference.take(self.n, asked, is_full, self.now)
-            assert (failed is None) == (self.n in self.reference.queue)
-            if failed is None and self.untold_since is None:
+            assert (entry.outcome is None) == (self.n in self.reference.queue)
+            if entry.outcome is None and self.untold_since is None:
                 self.untold_since = self.now
             self.after()
 
@@ -389,7 +392,9 @@ class SessionMachine(RuleBasedStateMachine):
             self.asides.append(f"receipt {n} {stage}")
         elif s <= self.at:
             self.asides.append(self.reference.items[s - 1])
-        assert self.session.take(self.entry(n, again), self.now) is None
+        entry = self.entry(n, again)
+        assert not self.session.take(entry, self.now)
+        assert entry.outcome is None
         self.after()
 
     @precondition(lambda self: self.attached)

@@ -72,9 +72,10 @@ class Fullness:
         self._tell(True)
 
     def resumeProducing(self) -> None:
-        if self._is_tls and self._transport.transport.disconnecting:
-            # The peer has ended TLS while the buffer was full. Twisted would close now, but for a
-            # producer that it has to resume it forgets to, and drops all that is written later.
+        plain = self._transport.transport if self._is_tls else self._transport
+        if plain.disconnecting:
+            # The end has begun while the buffer was full, by us, or by a peer that ended TLS.
+            # Twisted would close now, but for a producer that it has to resume it forgets to.
             self._transport.unregisterProducer()
         else:
             self._tell(False)

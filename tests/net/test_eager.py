@@ -25,6 +25,7 @@ from zope.interface import implementer
 
 from orion_twisted.net import eager
 from orion_twisted.net.eager import LEAST_READ, MOST_READ, SMALL_READS, make_eager, why_not
+from orion_twisted.net.flow import Fullness
 from tests.net.sockets import Loop, Recorder, Valve, has_ended, reset, taken
 
 BUFFER = FileDescriptor.bufferSize
@@ -264,6 +265,17 @@ class EndTests(LoopTestCase):
         self.transport.unregisterProducer()
         self.assertEqual(self.lost(), "ConnectionDone")
         self.assertEqual(self.peer_reads(), b"onetwo")
+
+    def test_close_with_a_full_buffer(self) -> None:
+        """Who is told when there is room is no reason to stay: it ends behind all that waits."""
+        self.serve()
+        told: list[bool] = []
+        Fullness(self.transport, told.append)
+        self.transport.write(MUCH)
+        self.transport.loseConnection()
+        self.arrives(MUCH)
+        self.assertEqual((self.lost(), told), ("ConnectionDone", [True]))
+        self.assertTrue(has_ended(self.peer))
 
     def test_write_after_the_end(self) -> None:
         """What is written to a connection that is gone is dropped, without a word."""

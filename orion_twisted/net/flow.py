@@ -62,6 +62,8 @@ class Fullness:
             and with ``False`` when it is empty again.
     """
 
+    __slots__ = ("_is_tls", "_tell", "_transport")  # there are two for each browser
+
     def __init__(self, transport: Any, tell: Callable[[bool], None]) -> None:
         self._transport = transport
         self._is_tls = bool(INegotiated.providedBy(transport))

@@ -90,6 +90,7 @@ class Bridge(BrowserEnd):
         dialled, self._dialled = self._dialled, None
         if dialled is not None:
             cancel(self._dial_timeout)
+            self._dial_timeout = None  # else it would be kept for as long as the browser
             dialled.callback(None)
         self._settle()
 

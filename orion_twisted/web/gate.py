@@ -27,6 +27,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
@@ -270,11 +271,20 @@ class HttpGate(Protocol):
         rest, self._buffer = bytes(self._buffer), bytearray()
         protocol = outcome.protocol
         self._doorkeeper.left(self)
-        # From here on the transport, plain or TLS, calls the new owner, without a detour.
-        self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]
-        self.connectionLost = protocol.connectionLost  # type: ignore[method-assign,assignment]
+        self._give_away(protocol)
         protocol.makeConnection(self.transport)
         protocol.dataReceived(outcome.handshake + rest)
+
+    def _give_away(self, protocol: IProtocol) -> None:
+        """Have the transport call the new owner from here on."""
+        transport = self.transport
+        if isinstance(transport, TLSMemoryBIOProtocol):
+            transport.wrappedProtocol = protocol  # nothing is left of the gate
+        elif getattr(transport, "protocol", None) is self:
+            transport.protocol = protocol
+        else:  # a PROXY header was before it, say
+            self.dataReceived = protocol.dataReceived  # type: ignore[method-assign]
+            self.connectionLost = protocol.connectionLost  # type: ignore[method-assign,assignment]
 
     def _not_admitted(self, failure: Failure) -> None:
         self._admission = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from http import HTTPStatus
 from typing import Any
+from weakref import ref
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -447,6 +449,19 @@ class AdmissionTests(GateTestCase):
         self.wire.hears_end()
         self.assertIsNotNone(self.owner.lost)
         self.assertEqual((self.door.log.count("left"), pending(self.clock)), (1, []))
+
+    def test_nothing_is_left_of_the_gate(self) -> None:
+        """Once the socket is somebody else's, nobody knows the gate any more."""
+        self.knock()
+        gone = ref(self.gate)
+        gc.disable()
+        self.addCleanup(gc.enable)
+        self.door.admissions.pop().callback(self.admission)
+        self.door.log.clear()
+        del self.gate
+        self.assertIsNone(gone())
+        self.say(b"a frame")
+        self.assertEqual(self.owner.received, b"the handshake\r\n\r\na frame")
 
     def test_admitted_at_once(self) -> None:
         """A place that is free at once is taken at once."""

@@ -81,8 +81,9 @@ class Pulse:
 
     def told(self) -> str:
         """Return a line for people."""
-        longest = max((end - start for start, end in self.pauses), default=0.0)
+        spans = [end - start for start, end in self.pauses]
         return (
-            f"pauses     this process had {len(self.pauses)}, at most {longest:.1f} s;"
+            f"pauses     this process had {len(spans)}, {sum(spans):.1f} s in all, at most"
+            f" {max(spans, default=0.0):.1f} s, for which nobody is blamed;"
             f" the gateway answered within {self.slowest:.2f} s"
         )

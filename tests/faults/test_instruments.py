@@ -83,6 +83,7 @@ class PulseTests(IsolatedAsyncioTestCase):
         pulse.paused(10.5, 11.0)
         pulse.paused(12.0, 12.2)
         self.assertEqual(pulse.pauses, [(10.0 - PAUSE, 11.0), (12.0 - PAUSE, 12.2)])
+        self.assertIn(f"had 2, {1.2 + 2 * PAUSE:.1f} s in all", pulse.told())
 
     async def test_again(self) -> None:
         """It goes on where it was left: what was slow stays noted, and is asked for again."""

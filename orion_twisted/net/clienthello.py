@@ -22,6 +22,7 @@ _HOST_NAME: Final = 0
 _MAJOR_VERSION: Final = 3  # in records of all versions of TLS
 _RECORD_HEADER = Struct("!BHH")  # RFC 8446, section 5.1: type, version, length
 _EXTENSION_HEADER = Struct("!HH")  # section 4.2: type, length
+_NAME_HEADER = Struct("!HBH")  # RFC 6066, section 3: length of the list, kind, length of the name
 _MESSAGE_HEADER = 4  # RFC 8446, section 4: type, length in three bytes
 _VERSION_AND_RANDOM = 2 + 32
 
@@ -127,34 +128,11 @@ def server_name(hello: bytes) -> bytes:
 
 def _host_name(extension: bytes) -> bytes:
     # RFC 6066, section 3, as narrow as OpenSSL takes it: one name, of the one kind there is.
-    names = _Bytes(_Bytes(extension).take_vector(2))
-    kind = names.take_number(1)
-    name = names.take_vector(2)
-    if kind != _HOST_NAME or names or not name:
+    if len(extension) < _NAME_HEADER.size:
         raise NoClientHello
-    return name
-
-
-class _Bytes:
-    """Bytes that are taken from the front, by the lengths that they announce."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self._position = 0
-
-    def __bool__(self) -> bool:
-        return self._position < len(self._content)
-
-    def take(self, length: int) -> bytes:
-        end = self._position + length
-        if end > len(self._content):
-            raise NoClientHello
-        taken = self._content[self._position : end]
-        self._position = end
-        return taken
-
-    def take_number(self, size: int) -> int:
-        return int.from_bytes(self.take(size))
-
-    def take_vector(self, length_size: int) -> bytes:
-        return self.take(self.take_number(length_size))
+    length_of_list, kind, length = _NAME_HEADER.unpack_from(extension)
+    begin = _NAME_HEADER.size
+    end = begin + length
+    if kind != _HOST_NAME or not length or length_of_list != 3 + length or end > len(extension):
+        raise NoClientHello
+    return extension[begin:end]

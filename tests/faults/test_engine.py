@@ -14,12 +14,12 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from tests.e2e.backends import frame
 from tests.faults.engine import Engine
-from tests.faults.orders import Order, loads
+from tests.faults.orders import Order, answer_to, loads
 from tests.faults.places import DiallingIn, Listening, tell
 from tests.faults.process import EngineProcess
 from tests.faults.wires import Framed
 from tests.faults.words_v2 import pack, unpack
-from tests.harness import free_port
+from tests.harness import PATIENCE, free_port
 
 SID = "AgICAgICAgICAgIC"
 NOBODY = {"type": "request", "id": 1, "sid": SID, "key": f"{SID}.1", "ttl": 5000}
@@ -140,6 +140,18 @@ class EngineTests(IsolatedAsyncioTestCase):
         self.assertEqual(await self.kinds(5), [1, 2, 3, 4, 5])
         self.assertLess(time.monotonic() - began, 4.0)
 
+    async def test_ends_behind_crumbs(self) -> None:
+        """An end in good order, and a huge frame, come behind what was being dribbled."""
+        for do in ("end", "huge"):
+            await self.ask(Order("1.1-1", "dribble", answer=5_000))
+            first = await asyncio.wait_for(self.reader.readexactly(10), 5)
+            tell(self.engine, self.place, {"do": do, "pick": 0.0})
+            self.framed.receive(first)
+            self.assertEqual(await self.kinds(1), [1])
+            self.assertEqual([each["id"] for each in self.noted("wrote")], ["1.1-1"])
+            self.writer.close()
+            await self.asyncSetUp()
+
     async def test_huge(self) -> None:
         """A huge frame is announced, and no more than announced."""
         await self.ask(Order("1.1-1", "huge"))
@@ -185,6 +197,32 @@ class OtherEngineTests(IsolatedAsyncioTestCase):
                 engine.kill()
                 await asyncio.sleep(0.01)
             await starting
+
+    async def test_replies_behind_crumbs(self) -> None:
+        """The pongs of a WebSocket stand between messages, one that is dribbled as well."""
+        heard: list[str | bytes] = []
+
+        async def talk(socket: ServerConnection) -> None:
+            await socket.recv()
+            await socket.send(request(Order("1.1-1", "dribble", answer=300)).decode())
+            for _ in range(5):
+                await asyncio.sleep(0.02)  # some crumbs are on their way
+                await socket.ping()
+            heard.append(await socket.recv())
+
+        port = free_port()
+        engine = Engine("e", "orion.v2", "shop1", lambda event: None)
+        place = DiallingIn(engine, port, "secret", url=f"ws://127.0.0.1:{port}/orion")
+        async with serve(talk, "127.0.0.1", port):
+            await place.open()
+            async with asyncio.timeout(PATIENCE):
+                while not heard:
+                    await asyncio.sleep(0.01)
+            place.close()
+        header, payload = unpack(heard[0])
+        self.assertEqual(
+            (header["id"], loads(payload or "")), (1, answer_to(Order("1.1-1", answer=300), 1))
+        )
 
     async def test_dials_in(self) -> None:
         """It says hello over TCP and WebSocket, answers, and comes back when it is lost."""

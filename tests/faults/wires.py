@@ -250,8 +250,8 @@ class Wire(asyncio.Protocol):
         late = self._raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] not in OPEN_STATES
         payloads = self._codec.receive(data)
         replies = self._codec.replies()
-        if replies and self.is_open and not self._transport.is_closing():
-            self._transport.write(replies)
+        if replies:
+            self._write(replies, None, False)  # behind the crumbs of a frame, not among them
         self._look_whether_ready()
         for payload in payloads:
             if self._owner is not None:
@@ -299,6 +299,7 @@ class Wire(asyncio.Protocol):
 
     def announce_huge(self) -> None:
         """Begin a frame that would take all that is ever written: so nothing is, from now on."""
+        self._hurry()
         self._write(self._codec.huge(), None, False)
         self.is_finished = True
 
@@ -337,6 +338,17 @@ class Wire(asyncio.Protocol):
             self._taken()
         asyncio.get_running_loop().call_later(CRUMB_EVERY, self._next_crumb)
 
+    def _hurry(self) -> None:
+        """Write at once all that was to be written bit by bit, or later and together."""
+        self._write_together()
+        while self._crumbs and self.takes:
+            data, note = self._crumbs.popleft()
+            self._transport.write(data)
+            if note is not None:
+                self._notes.append(note)
+        if not self._full:
+            self._taken()
+
     def coalesce(self, seconds: float) -> None:
         """Keep what is sent for so long; then write it all at once."""
         if self._together is None:
@@ -373,6 +385,7 @@ class Wire(asyncio.Protocol):
     def finish(self) -> None:
         """End it in good order, behind all that was written; reading goes on."""
         if self.takes:
+            self._hurry()
             self.is_finished = True
             goodbye = self._codec.goodbye()
             if goodbye:

@@ -82,6 +82,11 @@ class Editor:
         expect(self.badge).to_have_attribute("data-waiting", "0", timeout=timeout)
         expect(self.badge).to_have_text("Connected", timeout=timeout)
 
+    def expect_page(self) -> None:
+        """Expect the link to be there, and a document's page to be worked on."""
+        expect(self.inside.locator("canvas")).to_be_visible()
+        self.expect_settled()
+
     def expect_waiting(self, count: int) -> None:
         """Expect so many edits not to be with the engine."""
         expect(self.badge).to_have_attribute("data-waiting", str(count))

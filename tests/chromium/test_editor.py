@@ -74,7 +74,7 @@ class EditorTests(ChromiumTestCase):
         """Open the editor alone, in a context with these options."""
         page = self.context(**options).new_page()
         editor = open_alone(page, self.parts.editor, self.parts.token(), document)
-        editor.expect_settled()
+        editor.expect_page()
         return editor
 
     def sample(self) -> int:
@@ -273,13 +273,19 @@ class EditorTests(ChromiumTestCase):
         self.assertEqual([], found)
 
     def test_axe_on_the_editor(self) -> None:
-        """axe finds nothing serious in the editor, whatever is open there, light or dark."""
-        for scheme in ("light", "dark"):
-            editor = self.open(self.sample(), color_scheme=scheme)
+        """axe finds nothing serious in the editor, whatever is open: light, dark or narrow."""
+        for scheme, options in (
+            ("light", {}),
+            ("dark", {"color_scheme": "dark"}),
+            ("narrow", {"viewport": {"width": 390, "height": 780}}),
+        ):
+            editor = self.open(self.sample(), **options)
             with self.subTest(scheme, shown="document"):
                 self.assert_accessible(editor.inside)
             with self.subTest(scheme, shown="object"):
                 editor.named("Delivery note").click()
+                if scheme == "narrow":
+                    editor.button("Properties").click()
                 self.assert_accessible(editor.inside)
             with self.subTest(scheme, shown="edit"):
                 editor.choose_tab("Edit")

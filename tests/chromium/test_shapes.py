@@ -26,7 +26,7 @@ class ShapeTests(ChromiumTestCase):
             self.parts.engine.apply(self.document, *inserts)
         page = self.context().new_page()
         self.editor = open_alone(page, self.parts.editor, self.parts.token(), self.document)
-        self.editor.expect_settled()
+        self.editor.expect_page()
 
     def placed(self) -> list[dict[str, float]]:
         """Return where the engine has the objects, once it has all edits."""
@@ -173,7 +173,7 @@ class NarrowTests(ChromiumTestCase):
     def open(self, document: int) -> Editor:
         page = self.context(viewport={"width": 390, "height": 780}, has_touch=True).new_page()
         editor = open_alone(page, self.parts.editor, self.parts.token(), document)
-        editor.expect_settled()
+        editor.expect_page()
         return editor
 
     def assert_inside(self, editor: Editor, *targets: Locator) -> None:

@@ -104,7 +104,7 @@ function RowSteps() {
 function DrawerSwitch() {
   const t = useText();
   const workspace = useWorkspace();
-  const drawer = useView((view) => view.drawer);
+  const isShown = useView((view) => view.drawer && view.sheet === null);
   const isOpen = useView((view) => view.report !== null);
   if (!isOpen) return null;
   return (
@@ -113,9 +113,9 @@ function DrawerSwitch() {
       className="small in-drawer"
       aria-label={t("properties")}
       title={t("showProperties")}
-      aria-expanded={drawer}
-      aria-controls="properties"
-      onClick={() => workspace.view.set({ drawer: !drawer, sheet: null })}
+      aria-expanded={isShown}
+      aria-controls={isShown ? "properties" : undefined}
+      onClick={() => workspace.view.set({ drawer: !isShown, sheet: null })}
     >
       <Icon name="properties" />
     </button>

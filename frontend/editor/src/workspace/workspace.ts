@@ -255,8 +255,10 @@ export class Workspace {
 
   /** The browser says that the network is gone, or back: it may be wrong, so the engine is asked. */
   networkIs(there: boolean): void {
-    this.view.set({ doubted: !there && this.state.link.phase === "online" });
-    this.talk?.probe();
+    const { talk } = this;
+    // Without a document there is nobody to ask, who could say that it is not so.
+    this.view.set({ doubted: !there && talk !== null && this.state.link.phase === "online" });
+    talk?.probe();
   }
 
   // What is on the screen

@@ -155,6 +155,12 @@ describe("what the browser says of the network", () => {
     expect(workspace.state.doubted).toBe(false);
   });
 
+  it("is not believed where there is no document to ask for", async () => {
+    const alone = new Workspace(new Engine(link), "en");
+    alone.networkIs(false);
+    expect(alone.state.doubted).toBe(false);
+  });
+
   it("is no news without a link", async () => {
     workspace.networkIs(false);
     link.cut();

@@ -157,6 +157,10 @@ class Book:
         """Say whether it had one and the same socket from one instant to another."""
         return any(since <= start and end <= until for since, until in self.sockets)
 
+    def port_at(self, at: float) -> int:
+        """Return its own port at an instant; 0 if it had none, as far as is known."""
+        return next((port for since, until, port in self.ports if since <= at <= until), 0)
+
     @property
     def session(self) -> Session:
         """The present session."""

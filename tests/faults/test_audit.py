@@ -172,6 +172,14 @@ class AuditTests(TestCase):
         self.assertEqual(self.found(), [])
         self.book.sockets = [(2.0, 20.0)]
         self.assert_found("3.1-1 ended as TIMEOUT 3.0 s after its time")
+        self.book.ports = [(1.0, 20.0, 4001)]
+        stalls = [
+            Trouble((port, 2), "stall", start, start + 1.4)
+            for port, start in ((4001, 10.0), (4001, 16.5), (4002, 16.5))
+        ]
+        for troubles, count in ((stalls, 0), (stalls[:1], 1), (stalls[::2], 1)):
+            evidence = Evidence([self.book], self.events, browser_troubles=troubles)
+            self.assertEqual(len(audit(evidence)), count)
         message.again = 1
         self.assertEqual(self.found(), [])
 

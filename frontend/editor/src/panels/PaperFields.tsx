@@ -18,6 +18,7 @@ export function PaperFields({ paper, shape, onChange }: Props) {
       <Choice
         name={t("paper")}
         value={paper}
+        other={t("otherPaper")}
         choices={[
           ["a4", "A4 · 210 × 297 mm"],
           ["a5", "A5 · 148 × 210 mm"],

@@ -68,15 +68,18 @@ interface ChoiceProps<V extends string> {
   readonly name: string;
   readonly value: V | undefined;
   readonly choices: readonly (readonly [V, string])[];
+  /** What to say where the value is none of these. */
+  readonly other?: string;
   readonly onChange: (value: V) => void;
 }
 
-export function Choice<V extends string>({ name, value, choices, onChange }: ChoiceProps<V>) {
+export function Choice<V extends string>(props: ChoiceProps<V>) {
+  const { name, value, choices, other = "…", onChange } = props;
   return (
     <Field name={name}>
       {(id) => (
         <select id={id} value={value ?? ""} onChange={({ target }) => onChange(target.value as V)}>
-          {value === undefined && <option value="">…</option>}
+          {value === undefined && <option value="">{other}</option>}
           {choices.map(([each, word]) => (
             <option key={each} value={each}>
               {word}

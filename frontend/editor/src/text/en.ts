@@ -170,6 +170,7 @@ export const en = {
   pageNumber: "Page {number}",
   pageSize: "Page size",
   paper: "Paper",
+  otherPaper: "Other",
   addPage: "Add page",
   deletePage: "Delete page",
   pageDeleted: "Page deleted",

@@ -162,6 +162,7 @@ export const ko: Readonly<Record<keyof typeof en, string>> = {
   pageNumber: "{number}쪽",
   pageSize: "페이지 크기",
   paper: "용지",
+  otherPaper: "기타",
   addPage: "페이지 추가",
   deletePage: "페이지 삭제",
   pageDeleted: "페이지를 삭제했습니다",

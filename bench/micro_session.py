@@ -6,7 +6,8 @@ turns, as in ``rr-64``, between transports that only take note of what is writte
 system call, no reactor. Microseconds of CPU time a message, there and back, the least of several
 rounds; calls a message, of Python's functions and of those in C. ``own`` is what session mode
 costs beside relay mode, which carries the same messages in the same way: there, from the browser
-to the backend, and back.
+to the backend, and back. With ``--cold`` the caches are filled with something else before each
+read, as the system's own work does.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ SIZE = 64
 BROWSERS = 8
 MESSAGES = 800
 """In a round, of all browsers together."""
+SPOILED = 512 * 1024
+"""Bytes that are copied to make caches cold: more than those next to the processor hold."""
 
 
 Take = Callable[[bytes], None]
@@ -163,7 +166,10 @@ WAYS = (
 class Stage:
     """Browsers, their gateway and its backends, in one process."""
 
-    def __init__(self, way: Way, performance: PerformanceName) -> None:
+    def __init__(
+        self, way: Way, performance: PerformanceName, spoil: Callable[[], None] | None = None
+    ) -> None:
+        self._spoil = spoil
         backends = Backends()
         tenant = Tenant(name="bench", hosts=("*",), backend=("tcp:127.0.0.1:7000",), **way.tenant)
         settings = Settings(
@@ -207,6 +213,8 @@ class Stage:
         times: list[int] = []
 
         def timed(take: Take, data: bytes) -> None:
+            if self._spoil is not None:
+                self._spoil()
             began = thread_time_ns()
             take(data)
             times.append(thread_time_ns() - began)
@@ -257,6 +265,15 @@ def _between(
         end()
 
 
+def _spoiler() -> Callable[[], None]:
+    source, target = bytearray(SPOILED), bytearray(SPOILED)
+
+    def spoil() -> None:
+        target[:] = source
+
+    return spoil
+
+
 def _gone(end: object) -> None:
     raise AssertionError(f"{end} has ended")
 
@@ -276,6 +293,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[2])
     arguments.add_argument("--rounds", type=int, default=40, help=f"of {MESSAGES} messages")
     arguments.add_argument("--performance", choices=RUNGS, default="full")
+    arguments.add_argument("--cold", action="store_true", help="with cold caches")
     arguments.add_argument("--profile", choices=[way.name for way in WAYS], help="of one way")
     options = arguments.parse_args()
     if options.profile:
@@ -284,7 +302,8 @@ def main() -> None:
         stage.run(MESSAGES)
         pstats.Stats(stage.profile(MESSAGES)).sort_stats("tottime").print_stats(60)
         return
-    stages = {way.name: Stage(way, options.performance) for way in WAYS}
+    spoil = _spoiler() if options.cold else None
+    stages = {way.name: Stage(way, options.performance, spoil) for way in WAYS}
     for stage in stages.values():
         stage.run(MESSAGES)
     gc.collect()

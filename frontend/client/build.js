@@ -1,4 +1,5 @@
 /** Builds what is published: ES modules that share their code, a UMD file, and the shop's script. */
+import { minify } from "terser";
 import { build } from "vite";
 
 const at = (path) => new URL(path, import.meta.url).pathname;
@@ -14,6 +15,17 @@ const ascii = {
         /[^\0-~]/g,
         (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`,
       );
+    }
+  },
+};
+
+/** Finds fifty bytes more in what the bundler has minified, which gives private members short names. */
+const again = {
+  name: "again",
+  async generateBundle(_options, bundle) {
+    for (const chunk of Object.values(bundle)) {
+      const { code } = await minify(chunk.code, { ecma: 2022, compress: { passes: 3 } });
+      chunk.code = code;
     }
   },
 };
@@ -41,7 +53,7 @@ export const builds = {
   },
   umd: {
     ...base,
-    plugins: [ascii],
+    plugins: [again, ascii],
     build: {
       ...output,
       lib: {

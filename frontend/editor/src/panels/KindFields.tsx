@@ -4,8 +4,8 @@ import { useId, useRef } from "react";
 import { Icon } from "../ribbon/icons";
 import { addImage, IMAGE_TYPES } from "../workspace/images";
 import { useText, useView, useWorkspace } from "../workspace/use";
+import type { Editing } from "./editing";
 import { Check, Choice, ColorField, Field, NumberField, Section } from "./fields";
-import type { Editing } from "./Properties";
 
 interface Props {
   readonly editing: Editing;

@@ -8,6 +8,7 @@ import type { Change, PageObject } from "../model/types";
 import { SmallTool } from "../ribbon/Tool";
 import { useText, useView, useWorkspace } from "../workspace/use";
 import { pageOf } from "../workspace/view";
+import type { Common, Editing } from "./editing";
 import { NumberField, Section } from "./fields";
 import { CodeFields, ImageFields, LineFields, RectangleFields, TextFields } from "./KindFields";
 import { PageFields } from "./PageFields";
@@ -20,17 +21,6 @@ function grown(object: PageObject, name: string, value: unknown): { height?: num
   if (object.kind !== "text" || !GROWS.includes(name)) return {};
   const height = heightOf({ ...object, [name]: value });
   return height > object.height ? { height } : {};
-}
-
-/** What several objects have in common; undefined where they differ. */
-export type Common = Readonly<Record<string, unknown>>;
-
-export interface Editing {
-  readonly common: Common;
-  /** Set a property of all of them, soon: more may follow. */
-  set(name: string, value: unknown): void;
-  /** Now. */
-  end(): void;
 }
 
 export function Properties() {

@@ -315,6 +315,7 @@ class VersionTests(CommandTestCase):
                 "data path: lean TLS",
                 "data path: light sockets",
                 "data path: rare collections of cycles",
+                "data path: a heap kept for large messages",
                 "data path: lean reactor",
             ],
         )

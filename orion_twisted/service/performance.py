@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from orion_twisted.core import wsframes
 from orion_twisted.core.wsframes import Codec
-from orion_twisted.net import dialling, eager, garbage, leantls, lightsockets, pumpsides
+from orion_twisted.net import dialling, eager, garbage, heap, leantls, lightsockets, pumpsides
 
 LEAN_REACTOR = "lean reactor"
 """The step that a process whose reactor somebody else has chosen does without."""
@@ -47,6 +47,7 @@ def steps(performance: str) -> Iterator[Step]:
         yield Step("lean TLS", leantls.why_not())
         yield Step("light sockets", lightsockets.why_not())
         yield Step("rare collections of cycles", garbage.why_not())
+        yield Step("a heap kept for large messages", heap.why_not())
         yield Step(LEAN_REACTOR, why_not_lean_reactor())
 
 
@@ -108,7 +109,7 @@ def hasten(performance: str, reactor: object) -> None:
 
 class Pace(Service):
     """
-    Has the collector settle once the process has started, and says what carries messages there.
+    Has collector and heap settle when the process has started, and says what carries messages.
 
     Args:
         performance: the rung.
@@ -127,8 +128,11 @@ class Pace(Service):
         self._reactor.callWhenRunning(self._settle)
 
     def _settle(self) -> None:
-        if self._performance != "stock" and garbage.why_not() is None:
-            garbage.settle()
+        if self._performance != "stock":
+            if garbage.why_not() is None:
+                garbage.settle()
+            if heap.why_not() is None:
+                heap.keep()
         in_use = [
             step.name
             for step in steps(self._performance)

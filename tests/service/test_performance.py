@@ -25,7 +25,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from orion_twisted import net
 from orion_twisted.core import wsframes, wsframes_py
-from orion_twisted.net import garbage, leanreactor, leantls, lightsockets
+from orion_twisted.net import garbage, heap, leanreactor, leantls, lightsockets
 from orion_twisted.net.browser import BrowserProtocol
 from orion_twisted.net.eager import EagerClient, EagerServer
 from orion_twisted.net.hotpath import HotBrowserProtocol, SplicedLink
@@ -174,11 +174,15 @@ class PaceTests(SynchronousTestCase):
     """What happens once, when the process has started."""
 
     def setUp(self) -> None:
-        self.settled = 0
+        self.settled = self.kept = 0
         self.patch(garbage, "settle", self.settle)
+        self.patch(heap, "keep", self.keep)
 
     def settle(self) -> None:
         self.settled += 1
+
+    def keep(self) -> None:
+        self.kept += 1
 
     def start(self, performance: str) -> str:
         """Start a process; return what it says."""
@@ -193,12 +197,12 @@ class PaceTests(SynchronousTestCase):
         return str(event["steps"])
 
     def test_the_rungs(self) -> None:
-        """The collector settles once the reactor runs, but with ``stock``; what is in use is
+        """Collector and heap settle once the reactor runs, but with ``stock``; what is in use is
         told."""
         for performance, times in (("stock", 0), ("portable", 1), ("full", 1)):
-            self.settled = 0
+            self.settled = self.kept = 0
             said = self.start(performance)
-            self.assertEqual(self.settled, times)
+            self.assertEqual((self.settled, self.kept), (times, times))
             names = [each.name for each in steps(performance) if each.missing is None]
             shown = ", ".join(name for name in names if name != LEAN_REACTOR)
             self.assertEqual(said, shown or "no steps of our own")
@@ -207,7 +211,13 @@ class PaceTests(SynchronousTestCase):
         """A Python whose collector is another one is left as it is."""
         self.patch(garbage, "why_not", lambda: "gc has no freeze")
         self.assertNotIn("collections", self.start("full"))
-        self.assertEqual(self.settled, 0)
+        self.assertEqual((self.settled, self.kept), (0, 1))
+
+    def test_another_heap(self) -> None:
+        """So is a C library whose heap is another one."""
+        self.patch(heap, "why_not", lambda: "the C library is not glibc")
+        self.assertNotIn("heap", self.start("full"))
+        self.assertEqual((self.settled, self.kept), (1, 0))
 
     def test_of_every_gateway(self) -> None:
         """What twistd runs, and what a worker runs, has it, with the rung of the settings."""

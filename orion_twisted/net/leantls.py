@@ -236,13 +236,11 @@ class LeanTLSProtocol(TLSMemoryBIOProtocol):
         Go on where OpenSSL did not send all in one record, or something besides.
 
         Args:
-            data: at most `MOST_CONTENT` bytes.
-            sent: how many of them OpenSSL has taken.
-            encrypted: what it had for the peer, up to `OVERHEAD` more bytes than the data.
+            data: at most the first `MOST_CONTENT` bytes of it were given to OpenSSL.
+            sent: how many of them it has taken.
+            encrypted: what it had for the peer up to then; there may be more.
         """
-        if len(encrypted) == len(data) + OVERHEAD:
-            encrypted += self._encrypted(PIECE)
-        self.transport.write(encrypted)
+        self.transport.write(encrypted + self._encrypted(PIECE))
         if sent < len(data):
             self._write_pieces(data[sent:])
 

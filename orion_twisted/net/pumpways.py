@@ -94,7 +94,7 @@ class Sink:
         self.sink.tls.partly_sealed(frames, size, sealed)
 
     def write(self, frames: bytes) -> None:
-        """They are too much for one record."""
+        """They are too much for a few records."""
         self.sink.tls.write(frames)
 
     def left(self, data: bytes, sent: int, error: OSError | None) -> None:

@@ -545,12 +545,6 @@ class HandedOverTests(PumpTestCase):
         self.carry(client_frame(TEXT, b"hello"), seals=True)
         self.assertEqual(self.parts.calls[-1], ("not_sealed", link_frame(b"hello"), error))
 
-    def test_more_than_a_record(self) -> None:
-        """Frames that are no single record are written in Python."""
-        for size, name in ((MOST_CONTENT - 4, "send"), (MOST_CONTENT - 3, "write")):
-            self.carry(client_frame(TEXT, b"x" * size), seals=True)
-            self.assertEqual(self.parts.calls[-1][0], name)
-
     def test_left(self) -> None:
         """What the socket does not take, or its error, is handed over with what was sent."""
         frame = link_frame(b"hello")
@@ -758,8 +752,8 @@ class HalfTests(PumpTestCase):
         self.assertEqual((there.looks, len(self.parts.called("message"))), (3, 3))
 
 
-class WriterTests(PumpTestCase):
-    """What makes a frame of a message, and sends it."""
+class WriterTestCase(PumpTestCase):
+    """A writer, and the parts of its way."""
 
     def frame(self, payload: bytes, is_binary: bool) -> bytes:
         self.parts.note("frame", payload, is_binary)
@@ -783,6 +777,10 @@ class WriterTests(PumpTestCase):
             "send": parts.send,
         }
         return fast.Writer(**{**arguments, **others})
+
+
+class WriterTests(WriterTestCase):
+    """What makes a frame of a message, and sends it."""
 
     def test_a_message(self) -> None:
         """It is framed, sealed where there is TLS, and sent."""
@@ -860,12 +858,6 @@ class WriterTests(PumpTestCase):
             self.parts.seals = seals
             self.writer(seals=True)(b"hello", True)
             self.assertEqual(self.parts.calls[-1], ("partly_sealed", frame, *seals))
-
-    def test_more_than_a_record(self) -> None:
-        """A frame that is no single record is written in Python."""
-        for size, name in ((MOST_CONTENT - 2, "send"), (MOST_CONTENT - 1, "write")):
-            self.writer(seals=True)(b"x" * size, True)
-            self.assertEqual(self.parts.calls[-1][0], name)
 
     def test_raised(self) -> None:
         """Whatever else is raised is the caller's."""
@@ -949,6 +941,131 @@ class WriterTests(PumpTestCase):
             {"sealed": self.parts.sealed},
         ):
             self.assertRaises((TypeError, ValueError), self.writer, **wrong)
+
+
+class SeveralRecordsTests(WriterTestCase):
+    """Frames that take more than one record of TLS."""
+
+    def write(self, frames: bytes, *answers: tuple[int, bytes] | Exception | None) -> None:
+        """
+        Write frames, at once.
+
+        Args:
+            frames: whole ones.
+            answers: of TLS, for one record after the other: how much it takes and what it makes
+                of that, or what it raises; None: it does as it should.
+        """
+        left = list(answers)
+
+        def seal(data: bytes) -> int:
+            answer = left.pop(0) if left else None
+            if isinstance(answer, Exception):
+                self.parts.fails["seal"] = answer
+            self.parts.seals = answer  # type: ignore[assignment]
+            return self.parts.seal(data)
+
+        self.writer(frame=None, seals=True, seal=seal)([frames])
+
+    def test_sent_in_one_piece(self) -> None:
+        """Each record is sealed by itself, and all are sent together."""
+        for size in (MOST_CONTENT, MOST_CONTENT + 1, 2 * MOST_CONTENT, 4 * MOST_CONTENT):
+            self.parts.calls.clear()
+            frames = bytes(range(256)) * (size // 256 + 1)
+            frames = frames[:size]
+            pieces = [frames[at : at + MOST_CONTENT] for at in range(0, size, MOST_CONTENT)]
+            self.write(frames)
+            self.assertEqual(self.parts.called("seal"), pieces)
+            rooms = [len(piece) + OVERHEAD for piece in pieces]
+            self.assertEqual(self.parts.called("sealed"), rooms)
+            sent = b"".join(piece + b"!" for piece in pieces)
+            self.assertEqual(self.parts.called("send"), [sent])
+            self.assertEqual(self.parts.calls[-1][0], "send")
+
+    def test_of_a_pump(self) -> None:
+        """A pump does the same, with a frame that is just too long for one."""
+        size = MOST_CONTENT - 3
+        self.carry(client_frame(TEXT, b"x" * size), seals=True)
+        frame = link_frame(b"x" * size)
+        pieces = [frame[:MOST_CONTENT], frame[MOST_CONTENT:]]
+        self.assertEqual(self.parts.called("seal"), pieces)
+        self.assertEqual(self.parts.called("send"), [pieces[0] + b"!" + pieces[1] + b"!"])
+
+    def test_too_many(self) -> None:
+        """More than four are written in Python."""
+        frames = bytes(4 * MOST_CONTENT + 1)
+        self.write(frames)
+        self.assertEqual(self.parts.calls, [("write", frames)])
+
+    def test_sealed_in_part(self) -> None:
+        """What TLS does not take whole, or makes more of, is handed over with what it has made of
+        the records before, in one piece; nothing is sent in between."""
+        frames = bytes(2 * MOST_CONTENT + 10)
+        first = frames[:MOST_CONTENT] + b"!"
+        for taken, sealed in (
+            (3, b"abc!"),
+            (MOST_CONTENT - 1, b"x"),
+            (MOST_CONTENT, bytes(MOST_CONTENT + OVERHEAD)),
+        ):
+            for before in range(2):
+                self.parts.calls.clear()
+                self.write(frames, *[None] * before, (taken, sealed))
+                rest = frames[before * MOST_CONTENT :]
+                self.assertEqual(
+                    self.parts.calls[-1], ("partly_sealed", rest, taken, first * before + sealed)
+                )
+                self.assertEqual(self.parts.called("send"), [])
+                self.assertEqual(len(self.parts.called("seal")), before + 1)
+
+    def test_not_sealed(self) -> None:
+        """Where TLS raises something, what is sealed is sent, and the rest is handed over."""
+        frames = bytes(2 * MOST_CONTENT + 10)
+        error = ConnectionError("no")
+        for before in range(3):
+            self.parts = Parts()
+            self.write(frames, *[None] * before, error)
+            rest = frames[before * MOST_CONTENT :]
+            self.assertEqual(self.parts.calls[-1], ("not_sealed", rest, error))
+            sent = (frames[:MOST_CONTENT] + b"!") * before
+            self.assertEqual(self.parts.called("send"), [sent] if sent else [])
+
+    def test_left(self) -> None:
+        """What the socket does not take is handed over first, and then what TLS does not."""
+        frames = bytes(MOST_CONTENT + 1)
+        sealed = frames[:MOST_CONTENT] + b"!" + frames[MOST_CONTENT:] + b"!"
+        self.parts.takes = 5
+        self.write(frames)
+        self.assertEqual(self.parts.calls[-1], ("left", sealed, 5, None))
+        error = ConnectionError("no")
+        self.write(frames, None, error)
+        self.assertEqual(
+            self.parts.calls[-2:],
+            [
+                ("left", frames[:MOST_CONTENT] + b"!", 5, None),
+                ("not_sealed", frames[MOST_CONTENT:], error),
+            ],
+        )
+
+    def test_raised(self) -> None:
+        """Whatever else is raised is the caller's."""
+        frames = bytes(MOST_CONTENT + 10)
+        for name in ("sealed", "send", "left", "partly_sealed", "not_sealed"):
+            self.parts = Parts()
+            self.parts.fails = {name: ZeroDivisionError()}
+            self.parts.takes = 1 if name == "left" else None
+            answers = {"partly_sealed": (1, b"x"), "not_sealed": ConnectionError()}
+            answer = answers.get(name)
+            with self.subTest(name), self.assertRaises(ZeroDivisionError):
+                self.write(frames, *([] if answer is None else [None, answer]))  # type: ignore[list-item]
+            self.assertEqual(self.parts.calls[-1][0], name)
+
+    def test_cleared(self) -> None:
+        """A pump that is cleared by one of its parts has done all the same what it has begun."""
+        size = MOST_CONTENT + 1000
+        for name in ("seal", "sealed", "send"):
+            calls = self.calls_until_cleared(
+                name, lambda: self.build(seals=True), client_frame(TEXT, b"x" * size)
+            )
+            self.assertEqual(calls[-1][0], "send")
 
 
 class LifeTests(PumpTestCase):

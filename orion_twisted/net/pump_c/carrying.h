@@ -6,7 +6,7 @@
 #ifndef ORION_PUMP_CARRYING_H
 #define ORION_PUMP_CARRYING_H
 
-#include "sending.h"
+#include "sealing.h"
 
 /* Count messages that go out now. */
 static int

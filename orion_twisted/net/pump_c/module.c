@@ -23,7 +23,8 @@
  *  3. Each byte that was read goes one way: into the reader, or to Python. Each frame that the
  *     reader gives goes to the other socket, or to Python, before the next one is asked for.
  *  4. Whatever is handed over is the last thing that a call does, but that it says in the end, if
- *     that is so, that the reader holds more, or that TLS has raised something behind it.
+ *     that is so, that the reader holds more, or that TLS has raised something behind it. Between
+ *     a record that TLS has made and its hand-over no Python runs: records go in their order.
  *  5. `clear` during a call, or while guards are looked at, takes effect after it: what a call
  *     uses lives as long as it does.
  *  6. Whatever a group's pump has handed over may have changed anything, and so may whoever has
@@ -37,7 +38,8 @@
  *     life.h      the end of a pump
  *     guards.h    whether all is plain
  *     records.h   what came, out of its records
- *     sending.h   what goes, sealed and sent
+ *     sending.h   what goes to the socket
+ *     sealing.h   what TLS makes of it before
  *     carrying.h  what the reader makes of what came
  *     reading.h   a pump's call
  *     writing.h   a writer's call

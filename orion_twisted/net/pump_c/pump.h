@@ -52,7 +52,7 @@ enum {
     FIRST,        /* (payload, is_binary): a message, and the reader holds more */
     NOT_SEALED,   /* (data, error): TLS has raised that */
     PARTLY,       /* (data, size, sealed): TLS has taken so much, perhaps made more than that */
-    WRITE,        /* (data): what is too much for one record */
+    WRITE,        /* (data): what is too much to be sealed here */
     LEFT,         /* (data, sent, error): the socket has taken so much, or raised that */
     METHODS,
 };

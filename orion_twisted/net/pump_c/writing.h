@@ -7,7 +7,7 @@
 
 #include "guards.h"
 #include "life.h"
-#include "sending.h"
+#include "sealing.h"
 
 /* Return the frame of a writer's arguments, if they have one: a new object. */
 static PyObject *

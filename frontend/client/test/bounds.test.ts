@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { OrionError } from "../src/codes.js";
-import { type FakeSocket, Net, settled, watch } from "./fake.js";
+import { Net, settled, watch } from "./fake.js";
 
 let net: Net;
 
@@ -11,12 +11,6 @@ beforeEach(() => {
   net = new Net();
 });
 afterEach(() => vi.useRealTimers());
-
-/** Let the next socket come, and be welcome. */
-async function comeBack(more: object = {}): Promise<FakeSocket> {
-  await vi.advanceTimersByTimeAsync(250);
-  return net.last.welcome(more);
-}
 
 describe("the window", () => {
   it("lets no more go than the gateway says, in messages", async () => {
@@ -129,7 +123,7 @@ describe("time", () => {
       1000,
     ]);
     // It is not waited for any more, but its number has to be there.
-    const again = await comeBack({ recovered: true });
+    const again = await net.comeBack({ recovered: true });
     expect(again.headers[1]).toMatchObject({ type: "request", n: 1, ttl: 0 });
   });
 

@@ -1,4 +1,5 @@
 /** Sockets that lead nowhere: a test hears what is said on them, and says what comes back. */
+import { vi } from "vitest";
 import { OrionClient } from "../src/client.js";
 import type { Options, Socket, SocketConstructor } from "../src/types.js";
 
@@ -96,6 +97,12 @@ export class Net {
 
   get last(): FakeSocket {
     return this.sockets.at(-1)!;
+  }
+
+  /** Let the next socket come, on a fake clock, and be welcome. */
+  async comeBack(more: object = {}): Promise<FakeSocket> {
+    await vi.advanceTimersByTimeAsync(250);
+    return this.last.welcome(more);
   }
 
   /** Return a client whose first socket is there already. */

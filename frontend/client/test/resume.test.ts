@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { SessionEvent, SessionKey } from "../src/types.js";
-import { type FakeSocket, Net, SID, settled, watch } from "./fake.js";
+import { Net, SID, settled, watch } from "./fake.js";
 
 let net: Net;
 
@@ -11,12 +11,6 @@ beforeEach(() => {
   net = new Net();
 });
 afterEach(() => vi.useRealTimers());
-
-/** Let the next socket come, and be welcome. */
-async function comeBack(more: object = {}): Promise<FakeSocket> {
-  await vi.advanceTimersByTimeAsync(250);
-  return net.last.welcome(more);
-}
 
 describe("resume", () => {
   it("shows sid, the newest key and what was seen, and sends what is missing again", async () => {
@@ -27,7 +21,7 @@ describe("resume", () => {
     socket.hear({ type: "result", s: 1, n: 1 }, "A");
     socket.end(1006);
     expect(client.state).toMatchObject({ phase: "waiting", code: 1006, waiting: 2 });
-    const again = await comeBack({ key: "k2", recovered: true, ack: 2 });
+    const again = await net.comeBack({ key: "k2", recovered: true, ack: 2 });
     expect(again.headers[0]).toEqual({ type: "hello", sid: SID, key: "k1", seen: 1 });
     expect(again.headers.slice(1)).toMatchObject([{ n: 3 }]);
     again.hear({ type: "result", s: 2, n: 2 }, "B");
@@ -55,7 +49,7 @@ describe("resume", () => {
       [2, 4],
       [6, 6],
     ];
-    const again = await comeBack({ recovered: false, lost });
+    const again = await net.comeBack({ recovered: false, lost });
     again.hear({ type: "push", s: 5 }, "5");
     again.hear({ type: "push", s: 7 }, "7");
     expect(heard).toEqual(["1", "5", "7"]);
@@ -73,7 +67,7 @@ describe("resume", () => {
     net.last.end();
     const told: SessionEvent[] = [];
     client.on("session", (session) => void told.push(session));
-    const again = await comeBack({ sid: "another" });
+    const again = await net.comeBack({ sid: "another" });
     await settled();
     expect([unsafe.outcome, safe.outcome, notify.outcome]).toEqual([
       "SESSION_LOST",
@@ -110,7 +104,7 @@ describe("resume", () => {
     net.last.welcome({ recovered: true, ack: 0 });
     void client.request("a");
     net.last.end();
-    const again = await comeBack({ recovered: true, ack: 0 });
+    const again = await net.comeBack({ recovered: true, ack: 0 });
     expect(again.headers[1]).toMatchObject({ n: 1 });
     void client.request("b");
     expect(again.headers[2]).toMatchObject({ n: 2 });

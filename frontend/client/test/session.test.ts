@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { OrionError } from "../src/codes.js";
-import { type FakeSocket, Net } from "./fake.js";
+import { Net } from "./fake.js";
 
 let net: Net;
 
@@ -11,12 +11,6 @@ beforeEach(() => {
   net = new Net();
 });
 afterEach(() => vi.useRealTimers());
-
-/** Let the next socket come, and be welcome. */
-async function comeBack(more: object = {}): Promise<FakeSocket> {
-  await vi.advanceTimersByTimeAsync(250);
-  return net.last.welcome(more);
-}
 
 describe("requests and notifications", () => {
   it("gives each request its result, in whatever order they come", async () => {
@@ -53,7 +47,7 @@ describe("requests and notifications", () => {
     bytes.fill(9);
     await vi.advanceTimersByTimeAsync(1);
     socket.end();
-    await comeBack({ recovered: true });
+    await net.comeBack({ recovered: true });
     const payloads = net.last.said.slice(1).map((each) => Buffer.from(each as Uint8Array));
     expect(payloads.map((each) => each.subarray(each.indexOf(10) + 1).toString("latin1"))).toEqual(
       ["\x02\x03", "\x01\x02\x03\x04", "blob"],

@@ -1,10 +1,8 @@
-"""From a request to a decision: RFC 6455 section 4.2.1, rule by rule, and who gets what."""
+"""From a request to a decision: RFC 6455 section 4.2.1, rule by rule."""
 
-import re
 from base64 import b64encode
 from http import HTTPStatus
 
-import h11
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,78 +17,13 @@ from orion_twisted.core.handshake import (
     Upgrade,
     decide,
     dial_in,
-    frame_ancestors,
     routes_of,
     unauthorized,
     unavailable,
     upgrade_request,
 )
-from orion_twisted.core.settings import Tenant, TokenSettings
-
-KEY = b"dGhlIHNhbXBsZSBub25jZQ=="  # that of RFC 6455
-SHOP = Tenant(
-    name="shop",
-    hosts=("shop.example",),
-    backend=("tcp:127.0.0.1:7000",),
-    subprotocols=("orion.v2", "orion.v1"),
-)
-EDITOR = Tenant(
-    name="editor",
-    hosts=("editor.example",),
-    path="/orion/ws",
-    backend=("tcp:127.0.0.1:7000",),
-    site="/srv/editor",
-)
-ROUTES = routes_of([SHOP, EDITOR])
-
-HEADERS: dict[bytes, bytes] = {
-    b"host": b"shop.example",
-    b"upgrade": b"websocket",
-    b"connection": b"Upgrade",
-    b"sec-websocket-version": b"13",
-    b"sec-websocket-key": KEY,
-}
-"""What every browser sends."""
-
-
-def request(
-    *more: tuple[bytes, bytes],
-    method: str = "GET",
-    path: str = "/ws",
-    query: str = "",
-    **changes: bytes | None,
-) -> Request:
-    """
-    Return a handshake with changes.
-
-    Args:
-        more: headers to send beside those that every browser sends.
-        method, path, query: of the request.
-        changes: other values for those headers, with ``_`` for ``-``; None leaves one out.
-    """
-    changed = {name.replace("_", "-").encode(): value for name, value in changes.items()}
-    headers = [
-        (name, value) for name, value in {**HEADERS, **changed}.items() if value is not None
-    ]
-    return Request(method, path, query, (*headers, *more))
-
-
-class DecideTestCase(SynchronousTestCase):
-    """What a request comes to."""
-
-    def assertUpgrade(self, asked: Request, tenant: Tenant = SHOP) -> Upgrade:
-        """Check that it is a WebSocket of a tenant."""
-        decision = decide(asked, ROUTES)
-        assert isinstance(decision, Upgrade), decision
-        self.assertEqual(decision.tenant.name, tenant.name)
-        return decision
-
-    def assertRefused(self, asked: Request, status: HTTPStatus, reason: str) -> dict[bytes, bytes]:
-        """Check that it is refused; return the headers of the answer."""
-        decision = decide(asked, ROUTES)
-        assert isinstance(decision, Refused), decision
-        self.assertEqual((decision.status, decision.reason), (status, reason))
-        return dict(decision.headers)
+from orion_twisted.core.settings import TokenSettings
+from tests.core.requests import HEADERS, KEY, ROUTES, SHOP, DecideTestCase, request
 
 
 class HandshakeRulesTests(DecideTestCase):
@@ -375,143 +308,6 @@ class HandshakeRulesTests(DecideTestCase):
         self.assertUpgrade(request((b"cookie", b"a=b"), (b"cookie", b"\xff"), (b"x-odd", b"")))
 
 
-class RoutingTests(DecideTestCase):
-    """Which tenant a request is for, by host and path."""
-
-    def test_host_in_any_spelling(self) -> None:
-        """Letter case, a trailing dot and a port make no other host."""
-        for host in (b"shop.example", b"SHOP.Example", b"shop.example.", b"Shop.Example.:8889"):
-            with self.subTest(repr(host)):
-                self.assertUpgrade(request(host=host))
-
-    def test_unknown_host(self) -> None:
-        """A host that nobody here has is 421, whatever is asked of it."""
-        for host in (b"other.example", b"x.shop.example", b"example", b"127.0.0.1", b"[::1]:8889"):
-            with self.subTest(repr(host)):
-                self.assertRefused(
-                    request(host=host), HTTPStatus.MISDIRECTED_REQUEST, "host_unknown"
-                )
-        page = Request("GET", "/", "", ((b"host", b"other.example"),))
-        self.assertRefused(page, HTTPStatus.MISDIRECTED_REQUEST, "host_unknown")
-
-    def test_unknown_path(self) -> None:
-        """A path that the host does not have is 404; no spelling of /ws but /ws is /ws."""
-        for path in ("/", "/ws/", "/WS", "//ws", "/%77s", "/ws%00", "/x/../ws", "*", ""):
-            with self.subTest(path):
-                self.assertRefused(request(path=path), HTTPStatus.NOT_FOUND, "path_unknown")
-
-    def test_query(self) -> None:
-        """A query is no part of the path."""
-        self.assertUpgrade(request(query="token=secret"))
-
-    def test_own_path(self) -> None:
-        """A tenant may have its WebSocket elsewhere."""
-        self.assertUpgrade(request(host=b"editor.example", path="/orion/ws"), EDITOR)
-
-    def test_wildcards(self) -> None:
-        """An exact host goes before its wildcard, that before ``*``; one label, never none."""
-        tenants = [
-            evolve(SHOP, name=name, hosts=(host,))
-            for name, host in (("exact", "a.b.example"), ("one", "*.b.example"), ("all", "*"))
-        ]
-        routes = routes_of(tenants)
-        for host, name in (
-            (b"a.b.example", "exact"),
-            (b"c.b.example", "one"),
-            (b"c.a.b.example", "all"),
-            (b"b.example", "all"),
-            (b"127.0.0.1:8889", "all"),
-            (b"[2001:DB8::1]", "all"),
-        ):
-            with self.subTest(repr(host)):
-                decision = decide(request(host=host), routes)
-                assert isinstance(decision, Upgrade)
-                self.assertEqual(decision.tenant.name, name)
-
-    def test_two_tenants_of_one_host(self) -> None:
-        """Two tenants may share a host, each with its own path."""
-        other = evolve(SHOP, name="other", hosts=("more.example", "shop.example"), path="/mqtt")
-        routes = routes_of([SHOP, other])
-        for host, path, name in (
-            (b"shop.example", "/ws", "shop"),
-            (b"shop.example", "/mqtt", "other"),
-            (b"more.example", "/mqtt", "other"),
-        ):
-            decision = decide(request(host=host, path=path), routes)
-            assert isinstance(decision, Upgrade)
-            self.assertEqual(decision.tenant.name, name)
-        refused = decide(request(host=b"more.example"), routes)
-        self.assertEqual(refused, Refused(HTTPStatus.NOT_FOUND, "path_unknown").by(other))
-
-    def test_embedding(self) -> None:
-        """Whose pages may show an answer is the tenant's to say; without a tenant, nobody's."""
-        embedded = evolve(SHOP, embed_in=("https://a.example", "https://*.b.example"))
-        routes = routes_of([embedded])
-        for asked, policy in (
-            (request(path="/nothing"), b"frame-ancestors https://a.example https://*.b.example"),
-            (request(upgrade=None), b"frame-ancestors https://a.example https://*.b.example"),
-            (request(host=b"other.example"), b"frame-ancestors 'none'"),
-            (request(host=b""), b"frame-ancestors 'none'"),
-        ):
-            refused = decide(asked, routes)
-            assert isinstance(refused, Refused)
-            self.assertEqual(frame_ancestors(refused.embed_in), policy)
-        self.assertEqual(frame_ancestors(SHOP.embed_in), b"frame-ancestors 'self'")
-
-    def test_addresses(self) -> None:
-        """A host may be an address, in any of its spellings."""
-        routes = routes_of([evolve(SHOP, hosts=("2001:db8::1", "10.0.0.1"))])
-        for host in (b"[2001:db8:0::1]:8889", b"[2001:DB8::1]", b"10.0.0.1:8889", b"10.0.0.1"):
-            self.assertIsInstance(decide(request(host=host), routes), Upgrade)
-
-
-class PageTests(DecideTestCase):
-    """Requests that are for no WebSocket."""
-
-    def page(
-        self, method: str = "GET", path: str = "/", host: bytes = b"editor.example"
-    ) -> Request:
-        return Request(method, path, "", ((b"host", host),))
-
-    def test_pages(self) -> None:
-        """Whatever is not the WebSocket's path is a page of the tenant that has a site."""
-        for path in ("/", "/index.html", "/ws", "/orion/ws/", "/a%20b"):
-            for method in ("GET", "HEAD"):
-                with self.subTest(f"{method} {path}"):
-                    self.assertEqual(decide(self.page(method, path), ROUTES), Page(EDITOR))
-
-    def test_other_methods(self) -> None:
-        """Pages are read only."""
-        for method in ("POST", "PUT", "DELETE", "OPTIONS"):
-            headers = self.assertRefused(
-                self.page(method), HTTPStatus.METHOD_NOT_ALLOWED, "method"
-            )
-            self.assertEqual(headers, {b"Allow": b"GET, HEAD"})
-
-    def test_no_site(self) -> None:
-        """A host without pages has none."""
-        self.assertRefused(self.page(host=b"shop.example"), HTTPStatus.NOT_FOUND, "path_unknown")
-
-    def test_a_websocket_elsewhere(self) -> None:
-        """A WebSocket to a path that is none is not answered with a page."""
-        self.assertRefused(
-            request(host=b"editor.example", path="/ws"), HTTPStatus.NOT_FOUND, "path_unknown"
-        )
-
-    def test_the_websockets_path_without_one(self) -> None:
-        """Whoever opens the WebSocket's address like a page is told what it is."""
-        self.assertRefused(
-            self.page(path="/orion/ws"), HTTPStatus.UPGRADE_REQUIRED, "not_websocket"
-        )
-
-    def test_the_site_of_another_tenant_of_the_host(self) -> None:
-        """Where tenants share a host, its pages are those of the one with a site."""
-        other = evolve(SHOP, name="other", hosts=("editor.example",), path="/mqtt")
-        for tenants in ([EDITOR, other], [other, EDITOR]):
-            decision = decide(self.page(), routes_of(tenants))
-            self.assertEqual(decision, Page(EDITOR))
-
-
 class DialInTests(SynchronousTestCase):
     """A backend's request for the path where backends dial in."""
 
@@ -590,89 +386,6 @@ class UnavailableTests(SynchronousTestCase):
             unavailable("backend_down", 5),
             Refused(HTTPStatus.SERVICE_UNAVAILABLE, "backend_down", ((b"Retry-After", b"5"),)),
         )
-
-
-class UpgradeRequestTests(SynchronousTestCase):
-    """The handshake once more, for the WebSocket library."""
-
-    def parsed(self, upgrade: Upgrade, compression: bool) -> dict[bytes, bytes]:
-        """Return the headers, as h11 reads them."""
-        connection = h11.Connection(h11.SERVER)
-        connection.receive_data(upgrade_request(upgrade, compression))
-        event = connection.next_event()
-        assert isinstance(event, h11.Request)
-        self.assertEqual((event.method, event.target, event.http_version), (b"GET", b"/", b"1.1"))
-        self.assertEqual(connection.trailing_data, (b"", False))
-        headers = [(bytes(name), bytes(value)) for name, value in event.headers]
-        self.assertEqual(len(dict(headers)), len(headers))
-        return dict(headers)
-
-    def test_least(self) -> None:
-        """Only what the RFC asks for is in it, with the browser's key."""
-        self.assertEqual(
-            self.parsed(Upgrade(SHOP, KEY), True),
-            {
-                b"host": b"localhost",
-                b"upgrade": b"websocket",
-                b"connection": b"Upgrade",
-                b"sec-websocket-version": b"13",
-                b"sec-websocket-key": KEY,
-            },
-        )
-
-    def test_subprotocol(self) -> None:
-        """Of the subprotocols only the chosen one is in it: no token beside it goes on."""
-        headers = self.parsed(Upgrade(SHOP, KEY, "orion.v2"), False)
-        self.assertEqual(headers[b"sec-websocket-protocol"], b"orion.v2")
-
-    def test_extensions(self) -> None:
-        """Extensions are offered to the library only where the tenant wants compression."""
-        upgrade = Upgrade(SHOP, KEY, None, b"permessage-deflate")
-        self.assertNotIn(b"sec-websocket-extensions", self.parsed(upgrade, False))
-        self.assertEqual(
-            self.parsed(upgrade, True)[b"sec-websocket-extensions"], b"permessage-deflate"
-        )
-
-    @settings(deadline=None)
-    @given(
-        st.lists(st.binary(max_size=30), max_size=3),
-        st.lists(st.binary(max_size=30), max_size=3),
-        st.lists(
-            st.tuples(
-                st.sampled_from([b"origin", b"x-forwarded-for", b"cookie", b"sec-websocket-key"]),
-                st.binary(max_size=30),
-            ),
-            max_size=3,
-        ),
-    )
-    def test_nothing_odd_gets_through(
-        self, extensions: list[bytes], subprotocols: list[bytes], others: list[tuple[bytes, bytes]]
-    ) -> None:
-        """Whatever bytes a peer sends, the library reads just the headers that we wrote."""
-        decision = decide(
-            request(
-                *((b"sec-websocket-extensions", value) for value in extensions),
-                *((b"sec-websocket-protocol", value) for value in subprotocols),
-                *others,
-            ),
-            ROUTES,
-        )
-        if isinstance(decision, Upgrade):
-            again = upgrade_request(decision, True)
-            known = {
-                "GET / HTTP/1.1",
-                "",
-                "Host",
-                "Upgrade",
-                "Connection",
-                "Sec-WebSocket-Version",
-                "Sec-WebSocket-Key",
-                "Sec-WebSocket-Protocol",
-                "Sec-WebSocket-Extensions",
-            }
-            # As Autobahn splits it: at every byte that is a line's end to Python.
-            lines = again.decode("iso-8859-1").splitlines()
-            self.assertLessEqual({re.sub(":.*", "", line) for line in lines}, known)
 
 
 class NeverRaisesTests(SynchronousTestCase):
